@@ -1,0 +1,103 @@
+/*
+ * The engine inside a process: the world that it needs, one thread for each device and one for each file being written.
+ * All threads have their signals blocked, so programs that sleep, poll or handle signals notice nothing of them.
+ *
+ * Closing a flow must work in a signal handler that interrupted malloc or anything else: the closing thread neither
+ * allocates from nor frees to malloc. Drivers do, so a device is closed by its own thread, and nobody waits long for that.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef CLIENT_EMBEDDED_H
+#define CLIENT_EMBEDDED_H
+
+#include "base/siglock.h"
+#include "client/backend.h"
+#include "engine/engine.h"
+#include "session/session.h"
+
+#include <stdatomic.h>
+
+struct embedded;
+
+/** A device and its thread. Structs are used again, their memory is never given back: late readers find it mapped. */
+struct embedded_device {
+        struct embedded_device *next;
+        struct embedded *owner;
+        char name[MAPI_STR_LENGTH];
+        int number;   /* negative: an offline device */
+        bool deleted; /* or private: goes with its last flow */
+        bool in_use;
+        uint32_t users; /* calls that wait on it without the lock */
+        struct device *device;
+        int wake_fd; /* eventfd: kicks the thread */
+        int source_fd; /* the driver's descriptor, for the child of a fork */
+        _Atomic uint32_t stop;
+        _Atomic uint32_t waiters; /* on .passed */
+        uint32_t passed;          /* futex word: counts steps while somebody waits */
+        uint32_t gone;            /* futex word: 1 when the thread will touch nothing of this any more */
+};
+
+/** A file and its thread. */
+struct embedded_writer {
+        struct embedded_writer *next;
+        struct embedded *owner;
+        struct embedded_device *device;
+        struct sink *sink;
+        int flow;
+        bool in_use;
+        _Atomic uint32_t stop;
+        uint32_t gone;
+};
+
+struct embedded {
+        struct siglock lock;
+        struct arena *arena;
+        struct engine *engine;
+        struct session *session;
+        struct embedded_device *devices;
+        struct embedded_writer *writers;
+        int last_device;
+        uint32_t drained;                 /* futex word: counts what writers have done while somebody waits */
+        _Atomic uint32_t drained_waiters;
+};
+
+/* ---- devices (embedded_device.c) --------------------------------------------------------------------------- */
+
+/** Adds an opened source and starts its thread, which does nothing until the device is started. Under the lock. */
+int embedded_device_new(struct embedded *e, const struct capture *c, const char *name, int source_fd, bool private_device,
+                        struct embedded_device **ret, struct mapi_error *err);
+
+struct embedded_device *embedded_device_find(struct embedded *e, const char *name);
+struct embedded_device *embedded_device_of(struct embedded *e, const struct device *d);
+
+void embedded_kick(struct embedded_device *d);
+
+/** Waits until no step uses an older plan. Without the lock; the device is kept by .users. */
+void embedded_wait_settled(struct embedded_device *d);
+
+/** Waits until no step is under way. Without the lock, the device held. */
+void embedded_wait_quiet(struct embedded_device *d);
+
+/** Lets the device go if it has no flows, no users and is not wanted any more. Under the lock. Returns true if its thread is ending. */
+bool embedded_device_let_go(struct embedded_device *d);
+
+/** Waits a moment for the thread's end. Without the lock. */
+void embedded_wait_gone(struct embedded_device *d);
+
+/* ---- writers (embedded_writer.c) ----------------------------------------------------------------------------- */
+
+/** Starts the thread of a sink. Under the lock. */
+int embedded_writer_new(struct embedded *e, struct embedded_device *d, int flow, struct sink *sink, struct mapi_error *err);
+
+/**
+ * Waits until the files of a finished flow are complete, as long as that makes progress; then ends their threads. Without the lock.
+ * Returns true if all threads have ended: the flow may be freed
+ */
+bool embedded_writers_end(struct embedded *e, struct flow *f);
+
+/* ---- threads -------------------------------------------------------------------------------------------------- */
+
+/** A detached thread without signals. 0 or -1100. */
+int embedded_thread(void *(*run)(void *), void *argument, struct mapi_error *err);
+
+#endif

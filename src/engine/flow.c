@@ -1,0 +1,278 @@
+/* Flows: applying, connecting, closing. Control thread. SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/internal.h"
+
+#include <mapi.h>
+
+#include <string.h>
+
+int engine_flow_new(struct engine *e, struct device *d, const struct flow_home *home, struct flow **ret,
+                    struct mapi_error *err)
+{
+        struct arena *a = arena_new(home->quota);
+        struct flow *f = a == NULL ? NULL : arena_alloc(a, sizeof *f);
+        int r;
+
+        if (f == NULL) {
+                arena_free(&a);
+                return mapi_fail(err, MAPI_LIMIT_ERROR, "no memory for another flow in this session");
+        }
+        f->device = d;
+        f->arena = a;
+        f->home = *home;
+        f->number = e->last_flow + 1;
+        r = segments_alloc(home->segments, RESULTS_FLOW, f->number, 0, sizeof(struct results_flow), 1, MAPI_COMBINE_SERIAL,
+                           &f->place, err);
+        if (r < 0) {
+                arena_free(&a);
+                return r;
+        }
+        e->last_flow = f->number;
+        d->nflows++;
+        *ret = f;
+        return 0;
+}
+
+int engine_flow_number(const struct flow *f)
+{
+        return f->number;
+}
+
+struct device *engine_flow_device(const struct flow *f)
+{
+        return f->device;
+}
+
+/** A ring or queue behind transformers must hold what one packet of the device may become, twice (graph_want_room). */
+static uint64_t queue_bytes(const struct flow *f, uint64_t wanted)
+{
+        uint64_t packets = 1, bytes = MAPI_CAPLEN_MAX, need;
+
+        for (uint32_t k = 0; k < f->n; k++) {
+                const struct mapi_fn *fn = &f->fn[k]->fn;
+
+                if (fn->def->shape == MAPI_TRANSFORMER) {
+                        packets *= fn->emit_count;
+                        bytes = fn->emit_caplen;
+                }
+        }
+        need = 2 * packets * (bytes + 128);
+        return need > wanted ? need : wanted;
+}
+
+int engine_apply_begin(struct flow *f, const struct mapi_function *def, const char *library, const struct mapi_value *values,
+                       uint32_t nvalues, struct instance *const *refs, uint32_t nrefs, struct instance **ret,
+                       struct mapi_error *err)
+{
+        struct instance_env env = {
+                .arena = f->arena,
+                .quota = f->home.quota,
+                .segments = f->home.segments,
+                .device = &f->device->capture.facts,
+                .library = library,
+                .flow = f->number,
+                .fid = f->last_fid + 1,
+                .seed = f->device->engine->options.seed + (uint64_t)f->number * 0x9e3779b97f4a7c15u + (uint64_t)f->last_fid,
+                .ring_bytes = queue_bytes(f, f->home.ring_bytes),
+                .sink_bytes = queue_bytes(f, f->home.sink_bytes),
+        };
+
+        return instance_prepare(def, &env, values, nvalues, refs, nrefs, ret, err);
+}
+
+int engine_apply_end(struct flow *f, struct instance *in, int started, struct mapi_error *err)
+{
+        int r = started;
+
+        if (r == 0)
+                r = instance_complete(in, f->home.segments, err);
+        if (r == 0 && f->n == FUNCTIONS_PER_FLOW_MAX)
+                r = mapi_fail(err, MAPI_LIMIT_ERROR, "a flow may have %d functions", FUNCTIONS_PER_FLOW_MAX);
+        if (r < 0) {
+                instance_free(in, f->home.segments);
+                return r;
+        }
+        f->fn[f->n++] = in;
+        f->last_fid = in->fid;
+        return in->fid;
+}
+
+struct instance *engine_function(const struct flow *f, int fid, bool next)
+{
+        for (uint32_t k = 0; k < f->n; k++)
+                if (next ? f->fn[k]->fid > fid : f->fn[k]->fid == fid)
+                        return f->fn[k];
+        return NULL;
+}
+
+uint32_t engine_flow_functions(const struct flow *f)
+{
+        return f->n;
+}
+
+int engine_flow_connect(struct flow *f, struct mapi_error *err)
+{
+        struct results_flow *status = f->place.mem;
+        struct flow **at = &f->device->flows;
+        int r;
+
+        if (f->state != FLOW_NEW)
+                return mapi_fail(err, MDLIB_FLOW_ALREADY_ACTIVE, "flow %d", f->number);
+        while (*at != NULL && (*at)->number < f->number)
+                at = &(*at)->next;
+        f->next = *at;
+        *at = f;
+        __atomic_store_n(&status->status, FLOW_ACTIVE, __ATOMIC_RELEASE);
+        r = device_publish(f->device, err);
+        if (r < 0) {
+                *at = f->next;
+                __atomic_store_n(&status->status, FLOW_INIT, __ATOMIC_RELEASE);
+                return r;
+        }
+        f->state = FLOW_CONNECTED;
+        return 0;
+}
+
+bool engine_flow_connected(const struct flow *f)
+{
+        return f->state == FLOW_CONNECTED;
+}
+
+const struct segment_place *engine_flow_place(const struct flow *f)
+{
+        return &f->place;
+}
+
+int engine_flow_detach(struct flow *f, struct mapi_error *err)
+{
+        struct flow **at = &f->device->flows;
+        int r;
+
+        if (f->state != FLOW_CONNECTED) {
+                f->state = FLOW_DETACHED;
+                return 0;
+        }
+        while (*at != f)
+                at = &(*at)->next;
+        *at = f->next;
+        r = device_publish(f->device, err);
+        if (r < 0) { /* no memory for a smaller plan: the flow stays where it is */
+                f->next = *at;
+                *at = f;
+                return r;
+        }
+        f->state = FLOW_DETACHED;
+        return 0;
+}
+
+void engine_flow_finish(struct flow *f)
+{
+        struct results_flow *status = f->place.mem;
+        struct graph_flow one = {.number = f->number, .n = f->n, .fn = f->fn, .owner = f};
+        struct graph *g;
+
+        if (__atomic_load_n(&status->status, __ATOMIC_ACQUIRE) == FLOW_ACTIVE) {
+                /* A plan of its own, so that what its functions still emit finds its way. Without memory for one, it is lost. */
+                if (graph_compile(&one, 1, false, &g, NULL) == 0) {
+                        graph_adopt(g, f->number);
+                        (void)graph_finish_flow(g, 0, MAPI_FINISH_CLOSE, false);
+                        graph_free(&g);
+                }
+        }
+        for (uint32_t k = 0; k < f->n; k++) {
+                f->fn[k]->emitter = NULL;
+                if (f->fn[k]->sink != NULL)
+                        sink_publish(f->fn[k]->sink, true);
+                if (f->fn[k]->ring != NULL)
+                        ring_finish(f->fn[k]->ring);
+        }
+        __atomic_store_n(&status->status, FLOW_CLOSED, __ATOMIC_RELEASE);
+}
+
+bool engine_flow_drained(const struct flow *f, int *ret_error)
+{
+        bool drained = true;
+
+        *ret_error = 0;
+        for (uint32_t k = 0; k < f->n; k++) {
+                const struct sink *s = f->fn[k]->sink;
+
+                if (s == NULL)
+                        continue;
+                if (!sink_drained(s))
+                        drained = false;
+                else if (__atomic_load_n(&s->error, __ATOMIC_ACQUIRE) != 0)
+                        *ret_error = s->error;
+        }
+        return drained;
+}
+
+/** True while functions of other flows read this flow's results. */
+static bool is_read(const struct flow *f)
+{
+        for (uint32_t k = 0; k < f->n; k++) {
+                uint32_t own = 0;
+
+                for (uint32_t j = 0; j < f->n; j++)
+                        for (uint32_t r = 0; r < f->fn[j]->nrefs; r++)
+                                own += f->fn[j]->ref[r] == f->fn[k];
+                if (f->fn[k]->readers > own)
+                        return true;
+        }
+        return false;
+}
+
+void engine_flow_free(struct flow **pf)
+{
+        struct flow *f = *pf;
+        struct arena *a;
+
+        *pf = NULL;
+        if (f == NULL)
+                return;
+        if (is_read(f)) { /* the last reader frees it */
+                f->state = FLOW_ZOMBIE;
+                for (uint32_t k = 0; k < f->n; k++)
+                        f->fn[k]->zombie = f;
+                return;
+        }
+        for (uint32_t k = f->n; k > 0; k--) { /* readers come after what they read */
+                struct instance *in = f->fn[k - 1];
+                struct instance *target[MAPI_REFS_MAX];
+                uint32_t n = in->nrefs;
+
+                memcpy(target, in->ref, sizeof target);
+                instance_free(in, f->home.segments);
+                for (uint32_t r = 0; r < n; r++) {
+                        struct flow *dead = target[r]->zombie;
+
+                        if (dead != NULL && dead != f && !is_read(dead))
+                                engine_flow_free(&dead);
+                }
+        }
+        segments_release(f->home.segments, &f->place);
+        f->device->nflows--;
+        a = f->arena;
+        arena_free(&a);
+}
+
+int engine_grow_rings(struct flow *waiting, const struct ring *but, struct mapi_error *err)
+{
+        int grown = 0;
+
+        for (struct flow *f = waiting->device->flows; f != NULL; f = f->next) {
+                if (f->home.owner != waiting->home.owner)
+                        continue;
+                for (uint32_t k = 0; k < f->n; k++) {
+                        struct ring *r = f->fn[k]->ring;
+                        struct mapi_error why = {0};
+
+                        if (r == NULL || r == but || __atomic_load_n(&r->shared->want_room, __ATOMIC_RELAXED) == 0)
+                                continue;
+                        if (ring_grow(r, &why) < 0)
+                                return mapi_fail(err, MAPI_RING_LIMIT_ERROR, "function %d of flow %d (%s)", f->fn[k]->fid,
+                                                 f->number, why.text);
+                        grown++;
+                }
+        }
+        return grown;
+}

@@ -1,0 +1,9 @@
+/* mapi_parse_time() of <mapi/function.h>. SPDX-License-Identifier: BSD-2-Clause */
+#include "base/timestr.h"
+
+#include <mapi/function.h>
+
+int mapi_parse_time(const char *text, uint64_t *ret_ts)
+{
+        return timestr_parse(text, ret_ts) == 0 ? 0 : -MFUNCT_INVALID_ARGUMENT;
+}

@@ -1,0 +1,104 @@
+/*
+ * Instances of functions: what the engine holds behind the public struct mapi_fn, and the two ways to make and end one.
+ * Control thread, except where a field says otherwise.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef GRAPH_INSTANCE_H
+#define GRAPH_INSTANCE_H
+
+#include "base/arena.h"
+#include "filter/filter.h"
+#include "match/match.h"
+#include "results/ring.h"
+#include "results/segment.h"
+#include "results/sink.h"
+
+#include <mapi/function.h>
+
+struct emitter;
+
+struct instance {
+        struct mapi_fn fn; /* first: functions see only this */
+        int flow;          /* number of its flow */
+        int fid;
+        const char *library;
+        struct arena *arena; /* of its flow */
+        struct quota *quota;
+        struct mapi_value *values;
+        uint32_t nvalues;
+        struct segment_place place; /* its result */
+        uint32_t place_size;        /* bytes allocated for it */
+        uint64_t ring_bytes, sink_bytes; /* wanted sizes */
+        /* what a predicate asked for */
+        const struct filter *filter;
+        const struct match *match;
+        /* readers */
+        uint32_t nrefs;
+        struct instance *ref[MAPI_REFS_MAX];
+        uint32_t readers; /* how many instances refer to this one */
+        uint64_t before;  /* its raw value before any function had the current packet; kept while it is read */
+        /* queues */
+        struct ring *ring;
+        struct sink *sink;
+        uint32_t room_packets; /* packets that may reach this queue for one packet of the device */
+        uint32_t room_bytes;   /* bytes of queue for each of them at the most; 0: fixed part plus its own caplen */
+        /* the worker's */
+        struct emitter *emitter; /* transformers: of the plan in force */
+        uint64_t random;
+        uint64_t packets, passed; /* function statistics, if the plan counts them */
+        uint64_t emit_dropped;
+        bool started;
+        bool ended; /* .finish has said its last */
+        void *zombie; /* its flow, closed but still read by others */
+};
+
+static inline struct instance *instance_of(const struct mapi_fn *fn)
+{
+        return (struct instance *)(uintptr_t)fn;
+}
+
+/** Everything that making an instance needs from its flow. */
+struct instance_env {
+        struct arena *arena;
+        struct quota *quota; /* for rings and queues */
+        struct segments *segments;
+        const struct mapi_device_facts *device;
+        const char *library;
+        int flow, fid;
+        uint64_t seed;
+        uint64_t ring_bytes; /* wanted size of a packet ring */
+        uint64_t sink_bytes;
+};
+
+/**
+ * Making an instance has three steps, because the middle one may take its time (a filter is compiled, the name service is
+ * asked) and must not hold up anybody: prepare and complete belong to the control thread, start touches nothing but the
+ * flow's own arena and the instance.
+ *
+ * values   converted already (strings, numbers, descriptors), in schema order; copied. Descriptors are taken: they
+ *          are closed with the instance, or by this call when it fails
+ * refs     the targets of its r/f pairs, resolved by the caller
+ * Returns  0 or an error; after a failing start or complete the caller calls instance_free()
+ */
+int instance_prepare(const struct mapi_function *def, const struct instance_env *env, const struct mapi_value *values,
+                     uint32_t nvalues, struct instance *const *refs, uint32_t nrefs, struct instance **ret,
+                     struct mapi_error *err);
+int instance_start(struct instance *in, struct mapi_error *err);
+int instance_complete(struct instance *in, struct segments *segments, struct mapi_error *err);
+
+/** Stops the function and gives back what is not in the flow's arena. No worker may be using it. NULL-safe. */
+void instance_free(struct instance *in, struct segments *segments);
+
+/** The value another function would read now: its first word, less what was reset; and as it was before the current packet. */
+uint64_t instance_u64(const struct instance *in);
+uint64_t instance_u64_before(const struct instance *in);
+
+/** The current packet begins: what is there now is "before". */
+void instance_snapshot(struct instance *in);
+
+/** Starts the result anew, from before the current packet on: the base is moved (counters), or the function does it.
+ *  0, or -1: cannot be reset. */
+int instance_reset(struct instance *in);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * Packet rings, the reader's side. Nothing here waits or allocates; the client decides what to do when a ring is empty.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef RESULTS_RING_READER_H
+#define RESULTS_RING_READER_H
+
+#include "results/layout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct ring_reader {
+        const struct results_ring *shared; /* the writer's side, mapped read-only */
+        struct results_ring_reader *mine;  /* our page of the ring */
+        uint8_t *data;
+        uint64_t size;
+        uint64_t tail;  /* consumed */
+        uint64_t next;  /* end of the record that is handed out; == tail if none is */
+        uint64_t head;  /* the writer's head as we last saw it */
+        uint32_t generation;
+};
+
+/** Maps the ring of fd, which is of the given generation, in place of the one mapped before. The descriptor may be closed afterwards.
+ *  0, or -1 (no memory, or a size that cannot be): the reader is as it was. */
+int ring_reader_map(struct ring_reader *r, int fd, uint64_t size, uint32_t generation);
+void ring_reader_unmap(struct ring_reader *r);
+
+enum ring_state {
+        RING_PACKET = 1,   /* *ret_record is the next record */
+        RING_EMPTY = 0,    /* nothing yet */
+        RING_FINISHED = -1, /* nothing, and nothing will come */
+        RING_REPLACED = -2, /* map the newer generation first */
+        RING_DAMAGED = -3  /* the writer's numbers make no sense */
+};
+
+/** Gives back the record handed out before and hands out the next one: 8-byte aligned, contiguous, struct mapipkt. */
+enum ring_state ring_reader_next(struct ring_reader *r, void **ret_record);
+
+/** The writer waits for room and half of the ring is free (or all of it, if `empty`): time to kick it. */
+static inline bool ring_reader_should_kick(const struct ring_reader *r)
+{
+        return __atomic_load_n(&r->shared->want_room, __ATOMIC_RELAXED) != 0 && r->head - r->tail <= r->size / 2;
+}
+
+#endif

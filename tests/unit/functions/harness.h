@@ -1,0 +1,75 @@
+/*
+ * Runs one function without an engine: what <mapi/function.h> promises to functions, in its simplest form, and everything
+ * that the function did is left to be looked at.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef TESTS_FUNCTIONS_HARNESS_H
+#define TESTS_FUNCTIONS_HARNESS_H
+
+#include <mapi/function.h>
+
+#include <setjmp.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define HARNESS_LITERALS 16
+#define HARNESS_SINK_BYTES 4096
+
+struct harness {
+        struct mapi_fn fn; /* first */
+        struct mapi_value arg[MAPI_ARGS_MAX];
+        struct mapi_device_facts device;
+        struct mapi_batch batch;
+        struct mapi_error err;
+        alignas(64) uint8_t slot[256];
+        void *memory[16];
+        unsigned memories;
+        int fail_alloc; /* 1: the next mapi_fn_alloc() fails */
+
+        char *bpf;                                     /* mapi_predicate_bpf(): the expression */
+        struct mapi_literal literal[HARNESS_LITERALS]; /* mapi_predicate_literals() */
+        size_t literals;
+        uint32_t offset, depth;
+
+        int sink_arg; /* mapi_sink_open(): its argument, -1 not opened */
+        uint8_t sink[HARNESS_SINK_BYTES];
+        size_t sink_used;
+        size_t sink_room; /* bytes that the queue takes */
+
+        mapi_sel ring; /* packets of the latest mapi_ring_put() */
+        unsigned ring_puts;
+
+        const uint64_t *random; /* what mapi_random() gives, in turn; NULL: a sequence of its own */
+        uint64_t randoms;
+
+        unsigned refs;
+        uint64_t ref_raw, ref_before, ref_base; /* the source: its value, that before the packet, what was reset */
+        bool ref_fixed;                         /* it cannot be reset */
+        unsigned ref_resets;
+};
+
+/** Arguments take their defaults, the device is an Ethernet with a snaplen of 96. */
+void harness_init(struct harness *h, const struct mapi_function *def);
+
+/** Calls .start and then gives the function its slot, if its result needs one. */
+int harness_start(struct harness *h);
+
+/** Appends a packet to the batch. */
+void harness_add(struct harness *h, const void *data, uint32_t caplen, uint32_t wirelen, uint64_t ts);
+
+/** Runs the batch and empties it. */
+mapi_sel harness_run(struct harness *h, mapi_sel in);
+
+/** The counter; the record. */
+uint64_t harness_u64(const struct harness *h);
+int32_t harness_i32(const struct harness *h);
+const void *harness_record(const struct harness *h);
+
+void harness_fini(struct harness *h);
+
+#endif
