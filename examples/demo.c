@@ -26,6 +26,7 @@ struct row {
         const char *label;
         const char *filter;
         const char *search;
+        int depth;                      /* bytes of the packet that are searched; 0: all */
         int fd, packets_fid, bytes_fid; /* fd 0: this cannot be asked of this link type */
         unsigned long long packets, bytes;
 };
@@ -63,7 +64,8 @@ static struct row searches[] = {
         { .label = "\"User-Agent\"", .search = "User-Agent" },
         { .label = "the Slapper worm",
           .filter = "udp and src port 2002",
-          .search = "|00 00|E|00 00|E|00 00|@|00|" },
+          .search = "|00 00|E|00 00|E|00 00|@|00|",
+          .depth = 100 },
 };
 static struct row sizes[] = {
         { .label = "to 64", .filter = "less 64" },
@@ -130,7 +132,7 @@ static void ask(const char *device, struct row *rows, size_t n)
                         r->fd = 0;
                         continue;
                 }
-                if (r->search != NULL && mapi_apply_function(r->fd, "STR_SEARCH", r->search, 0, 0) < 0)
+                if (r->search != NULL && mapi_apply_function(r->fd, "STR_SEARCH", r->search, 0, r->depth) < 0)
                         fail("STR_SEARCH");
                 r->packets_fid = mapi_apply_function(r->fd, "PKT_COUNTER");
                 r->bytes_fid = mapi_apply_function(r->fd, "BYTE_COUNTER");
@@ -225,12 +227,12 @@ static const char *grouped(unsigned long long n)
         return out;
 }
 
-/* 1234567 B becomes 1.23 MB. */
+/* 1234567 becomes 1.23 M. */
 static const char *scaled(double n, const char *unit)
 {
         static char text[4][40];
         static unsigned turn;
-        static const char prefix[][2] = { "", "k", "M", "G", "T" };
+        static const char *const prefix[] = { "", "k", "M", "G", "T" };
         char *out = text[turn++ % 4];
         unsigned i = 0;
 
@@ -238,17 +240,19 @@ static const char *scaled(double n, const char *unit)
                 n /= 1000;
                 i++;
         }
+        if (i == 0 && *unit == ' ')
+                unit++; /* 46 packets, but 1.23 M packets */
         snprintf(out, 40,
-                 n >= 99.5 || i == 0 ? "%.0f %s%s"
-                 : n >= 9.95         ? "%.1f %s%s"
-                                     : "%.2f %s%s",
+                 n >= 99.5 || n == floor(n) ? "%.0f %s%s"
+                 : n >= 9.95                ? "%.1f %s%s"
+                                            : "%.2f %s%s",
                  n, prefix[i], unit);
         return out;
 }
 
 static void print_title(const char *title)
 {
-        printf("\n%-24s %14s %8s %12s %8s\n", title, "packets", "", "bytes", "");
+        printf("\n%-24s %14s %8s %12s\n", title, "packets", "", "bytes");
 }
 
 static void print_rows(const struct row *rows, size_t n)
@@ -314,7 +318,7 @@ static void print_summary(double first, double last)
                 snprintf(when, sizeof(when), "second %.0f of 1970", first);
         printf("  from %s, %.3f s long", when, duration);
         if (duration > 0)
-                printf(": %s, %s", scaled((double)all->packets / duration, "packets/s"),
+                printf(": %s, %s", scaled((double)all->packets / duration, " packets/s"),
                        scaled((double)all->bytes * 8 / duration, "bit/s"));
         printf("\n");
 }
@@ -386,7 +390,7 @@ int main(int argc, char **argv)
         }
         printf("\nRead once for %d flows in %.1f ms", flows + 5, seconds * 1e3);
         if (seconds > 0 && all->packets > 0)
-                printf(": %s, %s", scaled((double)all->packets / seconds, "packets/s"),
+                printf(": %s, %s", scaled((double)all->packets / seconds, " packets/s"),
                        scaled((double)all->bytes / seconds, "B/s"));
         printf("\n");
         if (code != 0)

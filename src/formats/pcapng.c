@@ -32,7 +32,7 @@ enum block {
 #define OPT_IF_TSRESOL 9
 #define OPT_IF_TSOFFSET 14
 
-#define INTERFACES_MAX 65536u /* of a section; view.ifindex has 16 bits */
+#define INTERFACES_MAX 4096u /* of a section; the table is allocated once, by open */
 
 enum clock { CLOCK_US = 0, CLOCK_NS, CLOCK_DECIMAL, CLOCK_BINARY };
 
@@ -285,7 +285,7 @@ static inline int read_packet(struct formats_reader *r, const struct formats_win
         v->data = p + data;
         v->caplen = caplen;
         number += r->interface_base;
-        v->ifindex = (uint16_t)(number < INTERFACES_MAX ? number : INTERFACES_MAX - 1);
+        v->ifindex = (uint16_t)(number <= UINT16_MAX ? number : UINT16_MAX);
         v->linktype = i->linktype;
         v->reserved = 0;
         return 1;
@@ -347,8 +347,7 @@ int formats_pcapng_open(struct formats_reader *r, struct formats_window *w, int 
                         return 0;
                 if (rc < 0) /* read_section has said why */
                         return -MAPI_ERROR_FILE;
-                r->interface =
-                        calloc(INTERFACES_MAX, sizeof(*r->interface)); /* pages are taken when they are used */
+                r->interface = calloc(INTERFACES_MAX, sizeof(*r->interface));
                 if (r->interface == NULL) {
                         (void)formats_refuse(r, "no memory for its interfaces");
                         return -MAPID_MEM_ALLOCATION_ERROR;

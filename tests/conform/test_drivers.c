@@ -46,8 +46,8 @@ static void build_dag(struct build *b)
 
         build_put(&lead, "\0\0", 2);
         for (unsigned i = 0; i < 500; i++)
-                build_erf(b, 2, (uint8_t)(i % 4), 0x5f5e100000000000u + i, 0, &lead, (uint16_t)(46 + i % 1000), 1500,
-                          (uint8_t)i);
+                build_erf(b, 2, (uint8_t)(i % 4), 0x5f5e100000000000u + i, 0, &lead, (uint16_t)(46 + i % 1000),
+                          1500, (uint8_t)i);
         build_free(&lead);
 }
 
@@ -173,7 +173,8 @@ static void lent_bytes(void **state)
                                 assert_int_equal(stats.received, total);
                         }
                         if (drv->fd != NULL)
-                                assert_int_equal(drv->fd(st), -1); /* files and generators never make anybody wait */
+                                assert_int_equal(drv->fd(st),
+                                                 -1); /* files and generators never make anybody wait */
                         for (int i = 0; i < n; i++)
                                 drive_take(&after, &b.pkt[i]);
                         assert_true(before.hash == after.hash);
@@ -216,7 +217,9 @@ static void open_fails(void **state)
         unsigned before = open_descriptors();
 
         for (size_t i = 0; mapi_drivers[i] != NULL; i++) {
-                struct mapi_source src = { .name = "sample", .options = "no=such=option", .fd = drive_file("x", 1) };
+                struct mapi_source src = { .name = "sample",
+                                           .options = "no=such=option",
+                                           .fd = drive_file("x", 1) };
                 struct mapi_device_facts facts;
                 struct mapi_error err = { 0 };
                 void *st = &src;

@@ -189,8 +189,11 @@ def run_worm_detection(runner, binary, trace, from_stdin=False):
     fifo = runner.folder / 'fifo'
     os.mkfifo(fifo)
 
+    # opened for both directions, so that there is a writer before the program looks for one
+    writer = os.open(fifo, os.O_RDWR)
+
     def feed():
-        with open(fifo, 'wb') as pipe:
+        with open(writer, 'wb') as pipe:
             pipe.write(trace.read_bytes())
             pipe.flush()
             finished.wait(2 * TIMEOUT_S)

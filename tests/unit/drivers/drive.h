@@ -23,7 +23,7 @@
 /** Everything about the packets of a source, in order. */
 struct drive {
         uint64_t packets, caplen, wirelen, hash;
-        int end;                 /* what recv said at last */
+        int end; /* what recv said at last */
         struct mapi_error err;
         struct mapi_device_facts facts;
         struct mapi_driver_stats stats;
@@ -101,8 +101,8 @@ static inline void drive_state(const struct mapi_driver *drv, void *state, unsig
 }
 
 /** Opens, runs, closes. If open fails, .end is its code. */
-static inline struct drive drive_source(const struct mapi_driver *drv, const struct mapi_source *src, unsigned most,
-                                        size_t max_bytes)
+static inline struct drive drive_source(const struct mapi_driver *drv, const struct mapi_source *src,
+                                        unsigned most, size_t max_bytes)
 {
         struct drive d = { .facts = { .linktype = 0xffff } };
         void *untouched = &d, *state = untouched;

@@ -35,8 +35,14 @@ static void counts(void **state)
 
 static void wrong_options(void **state)
 {
-        static const char *const wrong[] = { "packets=-1", "size=59", "size=65550", "flows=0", "flows=65537", "flow=1",
-                                             "flows=65536,size=65549", "packets=18446744073709551616" };
+        static const char *const wrong[] = { "packets=-1",
+                                             "size=59",
+                                             "size=65550",
+                                             "flows=0",
+                                             "flows=65537",
+                                             "flow=1",
+                                             "flows=65536,size=65549",
+                                             "packets=18446744073709551616" };
 
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
                 struct drive d = run(wrong[i], 64, SIZE_MAX);
@@ -102,8 +108,9 @@ static void valid_packets(void **state)
                                 assert_int_equal(ip[15], flow);
                                 assert_int_equal(ip[9], tcp ? 6 : 17);
                                 assert_int_equal(fold(ones_sum(ip, 20)), 0xffff);
-                                assert_int_equal(fold(ones_sum(ip + 12, 8) + ip[9] + l4_bytes + ones_sum(l4, l4_bytes)),
-                                                 0xffff);
+                                assert_int_equal(
+                                        fold(ones_sum(ip + 12, 8) + ip[9] + l4_bytes + ones_sum(l4, l4_bytes)),
+                                        0xffff);
                                 if (tcp)
                                         assert_int_equal(l4[12], 0x50);
                                 else

@@ -122,8 +122,9 @@ static void damage(void **state)
         assert_int_equal(d.end, -MAPI_TRACE_DAMAGED);
         assert_int_equal(d.err.code, MAPI_TRACE_DAMAGED);
         assert_int_equal(d.packets, 2);
-        assert_string_equal(d.err.text, DAMAGED "some.pcap: pcap record 3 at byte 177: the trace ends after 73 of its 78 "
-                                                "bytes");
+        assert_string_equal(d.err.text,
+                            DAMAGED "some.pcap: pcap record 3 at byte 177: the trace ends after 73 of its 78 "
+                                    "bytes");
         build_free(&b);
 
         build_pcap(&b, 2);
@@ -132,8 +133,9 @@ static void damage(void **state)
         d = drive_bytes(&b, 64, SIZE_MAX);
         assert_int_equal(d.end, -MAPI_TRACE_DAMAGED);
         assert_int_equal(d.packets, 2);
-        assert_string_equal(d.err.text, DAMAGED "some.pcap: pcap record 3 at byte 177: a captured length of 4294967295 "
-                                                "bytes is impossible (at most 262144)");
+        assert_string_equal(d.err.text,
+                            DAMAGED "some.pcap: pcap record 3 at byte 177: a captured length of 4294967295 "
+                                    "bytes is impossible (at most 262144)");
         build_free(&b);
 }
 
@@ -144,7 +146,7 @@ static void expect_refused(const struct mapi_source *src, int code, const char *
 
         assert_int_equal(d.end, -code);
         assert_string_equal(d.err.text, text);
-        assert_int_equal(d.facts.linktype, 0xffff); /* untouched */
+        assert_int_equal(d.facts.linktype, 0xffff);        /* untouched */
         assert_int_equal(open_descriptors(), descriptors); /* the descriptor is gone all the same */
 }
 
@@ -159,12 +161,14 @@ static void refused(void **state)
                        REFUSED "x: it ends inside the file header of a pcap trace (6 of 24 bytes)");
         src.fd = drive_file("hello, world, how are you?", 26);
         expect_refused(&src, MAPI_ERROR_FILE,
-                       REFUSED "x: its first bytes are 68 65 6c 6c: not a trace that can be read (pcap, pcapng or ERF)");
+                       REFUSED
+                       "x: its first bytes are 68 65 6c 6c: not a trace that can be read (pcap, pcapng or ERF)");
         src.fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         expect_refused(&src, MAPI_ERROR_FILE, REFUSED "x: it is a directory");
         src.fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
         expect_refused(&src, MAPI_ERROR_FILE,
-                       REFUSED "x: its first bytes are 00 00 00 00: not a trace that can be read (pcap, pcapng or ERF)");
+                       REFUSED
+                       "x: its first bytes are 00 00 00 00: not a trace that can be read (pcap, pcapng or ERF)");
         src.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         expect_refused(&src, MAPI_ERROR_FILE, REFUSED "x: it is empty");
         src.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -182,14 +186,17 @@ static void wrong_options(void **state)
                 const char *options, *text;
         } wrong[] = {
                 { "colour=3", "the capture device cannot be opened: x: unknown option 'colour'" },
-                { "wait_ms", "the capture device cannot be opened: x: option 'wait_ms' is not of the form key=number" },
-                { "wait_ms=", "the capture device cannot be opened: x: option 'wait_ms=' must be a number from 0 to 3600000" },
-                { "wait_ms=1x",
-                  "the capture device cannot be opened: x: option 'wait_ms=1x' must be a number from 0 to 3600000" },
-                { "wait_ms=3600001",
-                  "the capture device cannot be opened: x: option 'wait_ms=3600001' must be a number from 0 to 3600000" },
+                { "wait_ms",
+                  "the capture device cannot be opened: x: option 'wait_ms' is not of the form key=number" },
+                { "wait_ms=",
+                  "the capture device cannot be opened: x: option 'wait_ms=' must be a number from 0 to 3600000" },
+                { "wait_ms=1x", "the capture device cannot be opened: x: option 'wait_ms=1x' must be a number "
+                                "from 0 to 3600000" },
+                { "wait_ms=3600001", "the capture device cannot be opened: x: option 'wait_ms=3600001' must be a "
+                                     "number from 0 to 3600000" },
                 { "wait_ms=5,wait_ms=99999999999999999999999",
-                  "the capture device cannot be opened: x: option 'wait_ms=99999999999999999999999' must be a number from "
+                  "the capture device cannot be opened: x: option 'wait_ms=99999999999999999999999' must be a "
+                  "number from "
                   "0 to 3600000" },
         };
 
@@ -333,11 +340,16 @@ static void other_formats(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(facts_and_counts), cmocka_unit_test(any_width),
-                cmocka_unit_test(compressed),       cmocka_unit_test(damage),
-                cmocka_unit_test(refused),          cmocka_unit_test(wrong_options),
-                cmocka_unit_test(silent_pipes),     cmocka_unit_test(fifo_without_writer),
-                cmocka_unit_test(pipes),            cmocka_unit_test(by_name),
+                cmocka_unit_test(facts_and_counts),
+                cmocka_unit_test(any_width),
+                cmocka_unit_test(compressed),
+                cmocka_unit_test(damage),
+                cmocka_unit_test(refused),
+                cmocka_unit_test(wrong_options),
+                cmocka_unit_test(silent_pipes),
+                cmocka_unit_test(fifo_without_writer),
+                cmocka_unit_test(pipes),
+                cmocka_unit_test(by_name),
                 cmocka_unit_test(other_formats),
         };
 

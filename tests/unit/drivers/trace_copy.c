@@ -1,10 +1,12 @@
 /*
- * Reads a trace through the driver, writes its packets as a microsecond pcap file and prints packets, wire bytes, captured
+ * Reads a trace through the driver, writes its packets as a nanosecond pcap file and prints packets, wire bytes, captured
  * bytes, link type, and the error if it ends with one. Used by compare_traces.sh.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
+#include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "drivers/table.h"
 #include "formats/pcap_write.h"
@@ -17,6 +19,7 @@ int main(int argc, char **argv)
         struct mapi_device_facts facts;
         struct mapi_error err;
         struct mapi_batch b;
+        uint32_t time[2];
         size_t needed;
         void *state;
         FILE *out;
@@ -37,13 +40,21 @@ int main(int argc, char **argv)
                 return 1;
         }
         formats_pcap_write_file(head, facts.linktype, facts.snaplen);
+        memcpy(head, &(uint32_t){ 0xa1b23c4d }, 4);
         fwrite(head, sizeof(head), 1, out);
-        while ((n = mapi_drv_trace.recv(state, &b, MAPI_BATCH_MAX, SIZE_MAX, &needed, &err)) > 0) {
+        while ((n = mapi_drv_trace.recv(state, &b, MAPI_BATCH_MAX, SIZE_MAX, &needed, &err)) >= 0) {
+                if (n == 0) {
+                        struct pollfd pfd = { .fd = mapi_drv_trace.fd(state), .events = POLLIN };
+
+                        (void)poll(&pfd, 1, -1); /* whatever it says, recv will see */
+                }
                 for (int i = 0; i < n; i++) {
                         packets++;
                         wirelen += b.pkt[i].wirelen;
                         caplen += b.pkt[i].caplen;
                         formats_pcap_write_record(record, &b.pkt[i]);
+                        mapi_ts_to_ns(b.pkt[i].ts, &time[0], &time[1]);
+                        memcpy(record, time, sizeof(time));
                         fwrite(record, sizeof(record), 1, out);
                         fwrite(b.pkt[i].data, 1, b.pkt[i].caplen, out);
                 }

@@ -46,8 +46,12 @@ static inline void collect_free(struct collect *c)
 static inline void collect(struct collect *ret, const struct build *b)
 {
         static const size_t chunks[] = { 1, 3, 16, 61, 4096 };
-        struct feed_way way = { .open = formats_open, .chunk = b->n + 1, .most = MAPI_BATCH_MAX,
-                                .max_bytes = SIZE_MAX, .each = collect_one, .arg = ret };
+        struct feed_way way = { .open = formats_open,
+                                .chunk = b->n + 1,
+                                .most = MAPI_BATCH_MAX,
+                                .max_bytes = SIZE_MAX,
+                                .each = collect_one,
+                                .arg = ret };
 
         *ret = (struct collect){ 0 };
         ret->o = feed_run(b->bytes, b->n, &way);
@@ -78,19 +82,19 @@ static inline void expect_data(const struct mapi_view *v, uint8_t seed)
                 assert_int_equal(v->data[i], (uint8_t)(seed + i));
 }
 
-#define EXPECT_DAMAGE(c, count, text)                                                                              \
-        do {                                                                                                       \
-                assert_int_equal((c)->o.opened, 1);                                                                \
-                assert_int_equal((c)->o.end, -MAPI_TRACE_DAMAGED);                                                 \
-                assert_int_equal((c)->n, count);                                                                   \
-                assert_string_equal((c)->o.why, text);                                                             \
+#define EXPECT_DAMAGE(c, count, text)                                                                             \
+        do {                                                                                                      \
+                assert_int_equal((c)->o.opened, 1);                                                               \
+                assert_int_equal((c)->o.end, -MAPI_TRACE_DAMAGED);                                                \
+                assert_int_equal((c)->n, count);                                                                  \
+                assert_string_equal((c)->o.why, text);                                                            \
         } while (0)
 
-#define EXPECT_REFUSED(c, text)                                                                                    \
-        do {                                                                                                       \
-                assert_int_equal((c)->o.opened, -MAPI_ERROR_FILE);                                                 \
-                assert_int_equal((c)->n, 0);                                                                       \
-                assert_string_equal((c)->o.why, text);                                                             \
+#define EXPECT_REFUSED(c, text)                                                                                   \
+        do {                                                                                                      \
+                assert_int_equal((c)->o.opened, -MAPI_ERROR_FILE);                                                \
+                assert_int_equal((c)->n, 0);                                                                      \
+                assert_string_equal((c)->o.why, text);                                                            \
         } while (0)
 
 #endif

@@ -26,8 +26,8 @@ static void ethernet(void **state)
                 struct build lead = { 0 };
 
                 lead_ethernet(&lead, i); /* none to three extension headers */
-                build_erf(&b, (uint8_t)(types[i] | (i > 0 ? 0x80 : 0)), (uint8_t)(0x04 | i), TS + i, (uint16_t)(i == 0 ? 5 : 9),
-                          &lead, 60, 64, (uint8_t)(10 * i));
+                build_erf(&b, (uint8_t)(types[i] | (i > 0 ? 0x80 : 0)), (uint8_t)(0x04 | i), TS + i,
+                          (uint16_t)(i == 0 ? 5 : 9), &lead, 60, 64, (uint8_t)(10 * i));
                 build_free(&lead);
         }
         collect(&c, &b);
@@ -55,7 +55,7 @@ static void other_frames(void **state)
         struct collect c;
 
         build_put(&mc, "\1\2\3\4", 4);
-        build_put(&ppp, "\xff\x03", 2); /* the frame itself begins so */
+        build_put(&ppp, "\xff\x03", 2);              /* the frame itself begins so */
         build_erf(&b, 1, 0, TS, 0, &ppp, 30, 32, 4); /* PPP: 32 bytes with its first two */
         build_erf(&b, 10, 0, TS, 7, NULL, 40, 40, 15);
         build_erf(&b, 17, 0, TS, 7, &mc, 41, 41, 15);
@@ -90,7 +90,7 @@ static void passed_over(void **state)
         build_erf(&b, 27, 0, TS, 0, NULL, 100, 100, 0); /* the capture's description */
         build_erf(&b, 48, 0, TS, 0, NULL, 0, 0, 0);     /* padding */
         build_erf(&b, 2, 0, TS, 0, &lead, 60, 60, 1);
-        build_erf(&b, 100, 0, TS, 0, NULL, 10, 10, 0);  /* nobody knows */
+        build_erf(&b, 100, 0, TS, 0, NULL, 10, 10, 0); /* nobody knows */
         build_erf(&b, 2, 0, TS + 1, 0, &lead, 60, 60, 2);
         collect(&c, &b);
         assert_int_equal(c.o.end, FORMATS_END);

@@ -24,7 +24,8 @@ static void all_magics(void **state)
                         build_pcap_head(&b, kinds[k].magic, 4, 1500, 1);
                         for (unsigned i = 0; i < N_FRACTIONS; i++) {
                                 build_32(&b, 0xfffffff0u + i);
-                                build_32(&b, fractions[i] * (kinds[k].nano ? 1000u : 1u) + (kinds[k].nano ? i : 0));
+                                build_32(&b,
+                                         fractions[i] * (kinds[k].nano ? 1000u : 1u) + (kinds[k].nano ? i : 0));
                                 build_32(&b, 10 + i);
                                 build_32(&b, 100 + i);
                                 build_data(&b, 0, (size_t)kinds[k].extra);
@@ -49,8 +50,8 @@ static void all_magics(void **state)
                                 else
                                         mapi_ts_to_us(c.view[i].ts, &seconds, &fraction);
                                 assert_int_equal(seconds, 0xfffffff0u + i);
-                                assert_int_equal(fraction,
-                                                 fractions[i] * (kinds[k].nano ? 1000u : 1u) + (kinds[k].nano ? i : 0));
+                                assert_int_equal(fraction, fractions[i] * (kinds[k].nano ? 1000u : 1u) +
+                                                                   (kinds[k].nano ? i : 0));
                         }
                         collect_free(&c);
                         build_free(&b);
@@ -113,8 +114,8 @@ static void odd_lengths(void **state)
         struct collect c;
 
         build_pcap_head(&b, 0xa1b2c3d4, 4, 100, 1);
-        build_pcap_record(&b, 1, 0, 60, 20, 1); /* more captured than there was: as it is */
-        build_pcap_record(&b, 2, 0, 0, 70, 2);  /* nothing captured */
+        build_pcap_record(&b, 1, 0, 60, 20, 1);   /* more captured than there was: as it is */
+        build_pcap_record(&b, 2, 0, 0, 70, 2);    /* nothing captured */
         build_pcap_record(&b, 3, 0, 101, 500, 3); /* longer than snaplen: cut, as libpcap does */
         build_pcap_record(&b, 4, 0, 0, 0, 4);
         collect(&c, &b);
@@ -184,8 +185,9 @@ static void cut_everywhere(void **state)
                 assert_int_equal(c.n, whole);
                 assert_int_equal(c.o.end, ends[whole] == n ? FORMATS_END : -MAPI_TRACE_DAMAGED);
                 if (n == 24 + 21 + 3)
-                        assert_string_equal(c.o.why, "pcap record 2 at byte 45: the trace ends after 3 of its 16 bytes "
-                                                     "of header");
+                        assert_string_equal(c.o.why,
+                                            "pcap record 2 at byte 45: the trace ends after 3 of its 16 bytes "
+                                            "of header");
                 if (n == 24 + 21 + 17)
                         assert_string_equal(c.o.why, "pcap record 2 at byte 45: the trace ends after 17 of its 22 "
                                                      "bytes");
@@ -304,8 +306,10 @@ static void not_a_trace(void **state)
 
                 build_put(&b, others[i], strlen(others[i]));
                 collect(&c, &b);
-                snprintf(text, sizeof(text), "its first bytes are %02x %02x %02x %02x: not a trace that can be read "
-                         "(pcap, pcapng or ERF)", b.bytes[0], b.bytes[1], b.bytes[2], b.bytes[3]);
+                snprintf(text, sizeof(text),
+                         "its first bytes are %02x %02x %02x %02x: not a trace that can be read "
+                         "(pcap, pcapng or ERF)",
+                         b.bytes[0], b.bytes[1], b.bytes[2], b.bytes[3]);
                 EXPECT_REFUSED(&c, text);
                 build_free(&b);
         }
@@ -314,11 +318,11 @@ static void not_a_trace(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(all_magics),      cmocka_unit_test(exact_times),
-                cmocka_unit_test(odd_headers),     cmocka_unit_test(odd_lengths),
-                cmocka_unit_test(old_versions),    cmocka_unit_test(cut_everywhere),
-                cmocka_unit_test(cut_head),        cmocka_unit_test(impossible_caplen),
-                cmocka_unit_test(longest_record),  cmocka_unit_test(swapped_null_link),
+                cmocka_unit_test(all_magics),     cmocka_unit_test(exact_times),
+                cmocka_unit_test(odd_headers),    cmocka_unit_test(odd_lengths),
+                cmocka_unit_test(old_versions),   cmocka_unit_test(cut_everywhere),
+                cmocka_unit_test(cut_head),       cmocka_unit_test(impossible_caplen),
+                cmocka_unit_test(longest_record), cmocka_unit_test(swapped_null_link),
                 cmocka_unit_test(not_a_trace),
         };
 

@@ -12,7 +12,10 @@
 static const struct {
         uint32_t seconds, us, caplen, wirelen;
 } packets[] = {
-        { 0, 0, 0, 0 }, { 1089376567, 456945, 60, 60 }, { 1700000000, 999999, 96, 1514 }, { 0xffffffff, 1, 20, 10 },
+        { 0, 0, 0, 0 },
+        { 1089376567, 456945, 60, 60 },
+        { 1700000000, 999999, 96, 1514 },
+        { 0xffffffff, 1, 20, 10 },
 };
 
 #define N_PACKETS (sizeof(packets) / sizeof(packets[0]))
@@ -25,7 +28,8 @@ static void build_file(struct build *b, uint16_t linktype)
         build_put(b, head, sizeof(head));
         for (size_t i = 0; i < N_PACKETS; i++) {
                 struct mapi_view v = { .ts = mapi_ts_from_us(packets[i].seconds, packets[i].us),
-                                       .caplen = packets[i].caplen, .wirelen = packets[i].wirelen };
+                                       .caplen = packets[i].caplen,
+                                       .wirelen = packets[i].wirelen };
 
                 formats_pcap_write_record(record, &v);
                 build_put(b, record, sizeof(record));

@@ -15,7 +15,8 @@ static void put_simple(struct build *b, uint32_t wirelen, uint32_t caplen, uint8
         build_free(&body);
 }
 
-static void put_old(struct build *b, uint16_t interface, uint64_t ticks, uint32_t caplen, uint32_t wirelen, uint8_t seed)
+static void put_old(struct build *b, uint16_t interface, uint64_t ticks, uint32_t caplen, uint32_t wirelen,
+                    uint8_t seed)
 {
         struct build body = { .big = b->big };
 
@@ -70,7 +71,8 @@ static void blocks_and_interfaces(void **state)
                 assert_true(c.view[2].ts == 0 && c.view[3].ts == 0); /* simple blocks have no time */
                 assert_true(c.view[4].ts == mapi_ts_from_ns(5, 1));
                 assert_true(c.view[5].ts == mapi_ts_from_us(0, 7));
-                static const uint32_t caplen[] = { 61, 62, 96, 33, 64, 0 }, wirelen[] = { 600, 62, 500, 33, 640, 9 };
+                static const uint32_t caplen[] = { 61, 62, 96, 33, 64, 0 },
+                                      wirelen[] = { 600, 62, 500, 33, 640, 9 };
                 static const uint16_t ifindex[] = { 0, 1, 0, 0, 1, 2 }, linktype[] = { 1, 12, 1, 1, 12, 113 };
 
                 for (unsigned i = 0; i < c.n; i++) {
@@ -187,10 +189,10 @@ static void bad_block(const uint32_t *words, size_t n, const char *why)
         build_free(&b);
 }
 
-#define BAD(why, ...)                                                                                              \
-        do {                                                                                                       \
-                static const uint32_t words[] = { __VA_ARGS__ };                                                   \
-                bad_block(words, sizeof(words) / sizeof(words[0]), why);                                           \
+#define BAD(why, ...)                                                                                             \
+        do {                                                                                                      \
+                static const uint32_t words[] = { __VA_ARGS__ };                                                  \
+                bad_block(words, sizeof(words) / sizeof(words[0]), why);                                          \
         } while (0)
 
 static void bad_lengths(void **state)
@@ -204,15 +206,16 @@ static void bad_lengths(void **state)
         BAD("a length of 16 bytes is impossible for a block of type 1", 1, 16, 1, 16);
         BAD("a length of 8 bytes is impossible for a block of type 99", 99, 8, 8, 8);
         BAD("a length of 14 bytes is impossible for a block of type 99", 99, 14, 14, 14);
-        BAD("a length of 24 bytes is impossible for a block of type 168627466", 0x0a0d0d0a, 24, 0x1a2b3c4d, 1, 0, 24);
+        BAD("a length of 24 bytes is impossible for a block of type 168627466", 0x0a0d0d0a, 24, 0x1a2b3c4d, 1, 0,
+            24);
         BAD("a block of 36 bytes says 40 at its end", 6, 36, 0, 0, 0, 4, 4, 0, 40);
         BAD("a block of 20 bytes says 0 at its end", 1, 20, 1, 0, 0);
         BAD("a block of 28 bytes says 29 at its end", 0x0a0d0d0a, 28, 0x1a2b3c4d, 1, 0, 0, 29);
         BAD("a captured length of 5 bytes in a block of 36 bytes", 6, 36, 0, 0, 0, 5, 5, 0, 36);
         BAD("a captured length of 8 bytes in a block of 36 bytes", 2, 36, 0, 0, 0, 8, 8, 0, 36);
         BAD("a captured length of 9 bytes in a block of 20 bytes", 3, 20, 9, 0, 20);
-        BAD("a captured length of 4294967295 bytes is impossible (at most 262144)", 6, 36, 0, 0, 0, 0xffffffff, 5, 0,
-            36);
+        BAD("a captured length of 4294967295 bytes is impossible (at most 262144)", 6, 36, 0, 0, 0, 0xffffffff, 5,
+            0, 36);
         BAD("a packet of interface 1, but 1 interface is described", 6, 36, 1, 0, 0, 4, 4, 0, 36);
         BAD("a section begins with the unknown byte order 11223344", 0x0a0d0d0a, 28, 0x11223344, 1, 0, 0, 28);
         BAD("a section of the unknown pcapng version 2.0", 0x0a0d0d0a, 28, 0x1a2b3c4d, 2, 0, 0, 28);
@@ -256,8 +259,8 @@ static void cut_everywhere(void **state)
                 }
                 assert_int_equal(c.o.opened, 1);
                 assert_int_equal(c.n, n == 136 ? 2 : n >= 96 ? 1 : 0);
-                assert_int_equal(c.o.end, n == 28 || n == 60 || n == 96 || n == 136 ? FORMATS_END
-                                                                                  : -MAPI_TRACE_DAMAGED);
+                assert_int_equal(c.o.end,
+                                 n == 28 || n == 60 || n == 96 || n == 136 ? FORMATS_END : -MAPI_TRACE_DAMAGED);
                 if (n == 130)
                         assert_string_equal(c.o.why,
                                             "pcapng record 2 at byte 96: the trace ends after 34 of its 40 bytes");
@@ -281,7 +284,8 @@ static void bad_head(void **state)
         build_ng_section(&b);
         build_ng_packet(&b, 0, 1, 4, 4, 0);
         collect(&c, &b);
-        EXPECT_DAMAGE(&c, 0, "pcapng record 1 at byte 28: a packet of interface 0, but 0 interfaces are described");
+        EXPECT_DAMAGE(&c, 0,
+                      "pcapng record 1 at byte 28: a packet of interface 0, but 0 interfaces are described");
         build_free(&b);
 }
 
@@ -314,7 +318,7 @@ static void many_interfaces(void **state)
         struct feed_outcome o;
 
         build_ng_section(&b);
-        for (unsigned i = 0; i < 65537; i++) {
+        for (unsigned i = 0; i < 4097; i++) {
                 static const uint32_t words[5] = { 1, 20, 1, 0, 20 };
 
                 for (int k = 0; k < 5; k++)
@@ -326,17 +330,21 @@ static void many_interfaces(void **state)
         b.n += 20;
         o = feed_run(b.bytes, b.n, &way);
         assert_int_equal(o.end, -MAPI_TRACE_DAMAGED);
-        assert_string_equal(o.why, "pcapng record 1 at byte 1310748: more than 65536 interfaces in a section");
+        assert_string_equal(o.why, "pcapng record 1 at byte 81948: more than 4096 interfaces in a section");
         build_free(&b);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(blocks_and_interfaces), cmocka_unit_test(sections),
-                cmocka_unit_test(resolutions),           cmocka_unit_test(bad_lengths),
-                cmocka_unit_test(bad_end_of_skipped),    cmocka_unit_test(cut_everywhere),
-                cmocka_unit_test(bad_head),              cmocka_unit_test(swapped_null_link),
+                cmocka_unit_test(blocks_and_interfaces),
+                cmocka_unit_test(sections),
+                cmocka_unit_test(resolutions),
+                cmocka_unit_test(bad_lengths),
+                cmocka_unit_test(bad_end_of_skipped),
+                cmocka_unit_test(cut_everywhere),
+                cmocka_unit_test(bad_head),
+                cmocka_unit_test(swapped_null_link),
                 cmocka_unit_test(many_interfaces),
         };
 

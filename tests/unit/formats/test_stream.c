@@ -210,8 +210,8 @@ static void cut_and_broken(void **state)
                 bad.bytes[bad.n - 6] ^= 0x55;
                 assert_int_equal(formats_stream_open(&s, file_of(bad.bytes, bad.n)), 0);
                 assert_int_equal(read_all(&s, 1000, &out), -MAPI_TRACE_DAMAGED);
-                snprintf(text, sizeof(text), "the %s data are broken after %zu bytes of trace: ", compress_name[kind],
-                         out.n);
+                snprintf(text, sizeof(text),
+                         "the %s data are broken after %zu bytes of trace: ", compress_name[kind], out.n);
                 assert_int_equal(strncmp(s.why, text, strlen(text)), 0);
                 assert_true(out.n > in.n / 4);
                 formats_stream_close(&s);
@@ -314,8 +314,9 @@ static void pipes(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(plain_files),     cmocka_unit_test(compressed_files), cmocka_unit_test(joined),
-                cmocka_unit_test(skippable_first), cmocka_unit_test(cut_and_broken),   cmocka_unit_test(not_readable),
+                cmocka_unit_test(plain_files),    cmocka_unit_test(compressed_files),
+                cmocka_unit_test(joined),         cmocka_unit_test(skippable_first),
+                cmocka_unit_test(cut_and_broken), cmocka_unit_test(not_readable),
                 cmocka_unit_test(pipes),
         };
 
