@@ -287,7 +287,7 @@ static void print_sizes(const stats_t *s)
         for (i = 0; i < COUNT(sizes); i++) {
                 int bar = (int)(36 * sizes[i].packets / most);
 
-                printf("  %-22s %14s %.*s\n", sizes[i].label, grouped(sizes[i].packets), bar,
+                printf("  %-22s %14s%s%.*s\n", sizes[i].label, grouped(sizes[i].packets), bar > 0 ? " " : "", bar,
                        "####################################");
         }
 }

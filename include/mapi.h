@@ -90,9 +90,9 @@ typedef struct mapi_flow_info {
 
 typedef struct mapi_function_info {
         int fid;
-        char name[MAPI_STR_LENGTH];    /* PKT_COUNTER */
-        char libname[MAPI_STR_LENGTH]; /* stdflib */
-        char devtype[MAPI_STR_LENGTH]; /* device type of this implementation: "1" is any */
+        char name[MAPI_STR_LENGTH];     /* PKT_COUNTER */
+        char libname[MAPI_STR_LENGTH];  /* stdflib */
+        char devtype[MAPI_STR_LENGTH];  /* device type of this implementation: "1" is any */
         unsigned long long pkts;        /* packets given to it; 0 unless built with function statistics */
         unsigned long long passed_pkts; /* packets it let through; likewise */
         int result_size;                /* bytes of its result */
@@ -261,44 +261,80 @@ int mapi_is_remote(int fd);
 #if !defined(__cplusplus) && defined(__GNUC__)
 
 struct mapi_no_arg_;
-#define MAPI_TAG_(a)                                                                                           \
-        _Generic((a), struct mapi_no_arg_ *: 0ULL, _Bool: 1ULL, char: 1ULL, signed char: 1ULL,                 \
-                 unsigned char: 1ULL, short: 1ULL, unsigned short: 1ULL, int: 1ULL, unsigned: 2ULL,            \
-                 long: 3ULL, unsigned long: 4ULL, long long: 5ULL, unsigned long long: 6ULL, float: 7ULL,      \
-                 double: 7ULL, long double: 10ULL, char *: 8ULL, const char *: 8ULL, unsigned char *: 8ULL,    \
-                 const unsigned char *: 8ULL, signed char *: 8ULL, const signed char *: 8ULL, default: 9ULL)
+#define MAPI_TAG_(a)                                                                                              \
+        _Generic((a), struct mapi_no_arg_ * : 0ULL, _Bool : 1ULL, char : 1ULL, signed char : 1ULL,                \
+                 unsigned char : 1ULL, short : 1ULL, unsigned short : 1ULL, int : 1ULL, unsigned : 2ULL,          \
+                 long : 3ULL, unsigned long : 4ULL, long long : 5ULL, unsigned long long : 6ULL, float : 7ULL,    \
+                 double : 7ULL, long double : 10ULL, char * : 8ULL, const char * : 8ULL, unsigned char * : 8ULL,  \
+                 const unsigned char * : 8ULL, signed char * : 8ULL, const signed char * : 8ULL, default : 9ULL)
 #define MAPI_NO_ARG_ ((struct mapi_no_arg_ *)0)
-#define MAPI_TAGS_(name, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ...)                                  \
-        (__extension__(MAPI_TAG_(a) | MAPI_TAG_(b) << 4 | MAPI_TAG_(c) << 8 | MAPI_TAG_(d) << 12 |             \
-                       MAPI_TAG_(e) << 16 | MAPI_TAG_(f) << 20 | MAPI_TAG_(g) << 24 | MAPI_TAG_(h) << 28 |     \
-                       MAPI_TAG_(i) << 32 | MAPI_TAG_(j) << 36 | MAPI_TAG_(k) << 40 | MAPI_TAG_(l) << 44 |     \
+#define MAPI_TAGS_(name, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ...)                                     \
+        (__extension__(MAPI_TAG_(a) | MAPI_TAG_(b) << 4 | MAPI_TAG_(c) << 8 | MAPI_TAG_(d) << 12 |                \
+                       MAPI_TAG_(e) << 16 | MAPI_TAG_(f) << 20 | MAPI_TAG_(g) << 24 | MAPI_TAG_(h) << 28 |        \
+                       MAPI_TAG_(i) << 32 | MAPI_TAG_(j) << 36 | MAPI_TAG_(k) << 40 | MAPI_TAG_(l) << 44 |        \
                        MAPI_TAG_(m) << 48 | MAPI_TAG_(n) << 52 | MAPI_TAG_(o) << 56 | MAPI_TAG_(p) << 60))
-#define MAPI_TAGS_OF_(...)                                                                                     \
-        MAPI_TAGS_(__VA_ARGS__, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_,          \
-                   MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_,         \
+#define MAPI_TAGS_OF_(...)                                                                                        \
+        MAPI_TAGS_(__VA_ARGS__, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_,             \
+                   MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_,            \
                    MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_, MAPI_NO_ARG_)
 #define mapi_apply_function(fd, ...) mapi_apply_function_tagged((fd), MAPI_TAGS_OF_(__VA_ARGS__), __VA_ARGS__)
 
 #elif defined(__cplusplus) && __cplusplus >= 201103L
 
-namespace mapi_detail {
-template <class T> struct tag { static constexpr unsigned long long value = 1; };
-template <> struct tag<unsigned> { static constexpr unsigned long long value = 2; };
-template <> struct tag<long> { static constexpr unsigned long long value = 3; };
-template <> struct tag<unsigned long> { static constexpr unsigned long long value = 4; };
-template <> struct tag<long long> { static constexpr unsigned long long value = 5; };
-template <> struct tag<unsigned long long> { static constexpr unsigned long long value = 6; };
-template <> struct tag<float> { static constexpr unsigned long long value = 7; };
-template <> struct tag<double> { static constexpr unsigned long long value = 7; };
-template <> struct tag<long double> { static constexpr unsigned long long value = 10; };
-template <> struct tag<decltype(nullptr)> { static constexpr unsigned long long value = 9; };
-template <class T> struct tag<T *> { static constexpr unsigned long long value = 9; };
-template <> struct tag<char *> { static constexpr unsigned long long value = 8; };
-template <> struct tag<const char *> { static constexpr unsigned long long value = 8; };
-template <> struct tag<unsigned char *> { static constexpr unsigned long long value = 8; };
-template <> struct tag<const unsigned char *> { static constexpr unsigned long long value = 8; };
+namespace mapi_detail
+{
+template <class T> struct tag {
+        static constexpr unsigned long long value = 1;
+};
+template <> struct tag<unsigned> {
+        static constexpr unsigned long long value = 2;
+};
+template <> struct tag<long> {
+        static constexpr unsigned long long value = 3;
+};
+template <> struct tag<unsigned long> {
+        static constexpr unsigned long long value = 4;
+};
+template <> struct tag<long long> {
+        static constexpr unsigned long long value = 5;
+};
+template <> struct tag<unsigned long long> {
+        static constexpr unsigned long long value = 6;
+};
+template <> struct tag<float> {
+        static constexpr unsigned long long value = 7;
+};
+template <> struct tag<double> {
+        static constexpr unsigned long long value = 7;
+};
+template <> struct tag<long double> {
+        static constexpr unsigned long long value = 10;
+};
+template <> struct tag<decltype(nullptr)> {
+        static constexpr unsigned long long value = 9;
+};
+template <class T> struct tag<T *> {
+        static constexpr unsigned long long value = 9;
+};
+template <> struct tag<char *> {
+        static constexpr unsigned long long value = 8;
+};
+template <> struct tag<const char *> {
+        static constexpr unsigned long long value = 8;
+};
+template <> struct tag<unsigned char *> {
+        static constexpr unsigned long long value = 8;
+};
+template <> struct tag<const unsigned char *> {
+        static constexpr unsigned long long value = 8;
+};
 template <class... A> struct all;
-template <> struct all<> { static constexpr unsigned long long at(unsigned) { return 0; } };
+template <> struct all<> {
+        static constexpr unsigned long long at(unsigned)
+        {
+                return 0;
+        }
+};
 template <class T, class... R> struct all<T, R...> {
         static constexpr unsigned long long at(unsigned shift)
         {

@@ -27,21 +27,21 @@ enum mapi_driver_trait {
 struct mapi_source {
         const char *name;    /* for messages: path or interface */
         const char *options; /* "key=value,..." or NULL; the driver's own */
-        int fd;              /* an open descriptor for the driver to own from now on (also when open fails), or -1 */
+        int fd; /* an open descriptor for the driver to own from now on (also when open fails), or -1 */
 };
 
 /** Packets that never reached recv, in 64 bits, since open. */
 struct mapi_driver_stats {
-        uint64_t received;     /* packets handed to us by recv */
-        uint64_t dropped;      /* lost between the source and recv (kernel, ring) */
-        uint64_t if_dropped;   /* lost by the interface itself */
+        uint64_t received;   /* packets handed to us by recv */
+        uint64_t dropped;    /* lost between the source and recv (kernel, ring) */
+        uint64_t if_dropped; /* lost by the interface itself */
 };
 
 /** recv at the end of a trace. */
 #define MAPI_RECV_END (-1)
 
 struct mapi_driver {
-        unsigned abi;     /* MAPI_DRIVER_ABI */
+        unsigned abi; /* MAPI_DRIVER_ABI */
         const char *name;
         const char *help; /* one sentence */
         unsigned traits;

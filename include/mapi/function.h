@@ -54,7 +54,7 @@ int mapi_fail(struct mapi_error *err, int code, const char *format, ...) __attri
  */
 struct mapi_arg_spec {
         char letter;
-        char optional;     /* 1: may be missing; then def (numbers) or NULL (strings) */
+        char optional; /* 1: may be missing; then def (numbers) or NULL (strings) */
         const char *name;
         const char *help;
         long long def;
@@ -88,7 +88,7 @@ enum mapi_combine {
 
 struct mapi_result_spec {
         enum mapi_result_kind kind;
-        uint32_t size;      /* bytes; 0 for a counter means 8. A record may have 0: then .start sets fn->result_size */
+        uint32_t size; /* bytes; 0 for a counter means 8. A record may have 0: then .start sets fn->result_size */
         const char *unit;
         enum mapi_combine combine;
 };
@@ -99,8 +99,8 @@ struct mapi_result_spec {
  */
 struct mapi_slot {
         uint64_t seq;
-        uint64_t base;   /* value at the last reset, taken off by the reader; counters of kind SUM only */
-        uint64_t stamp;  /* packet time of the last write; LATEST only */
+        uint64_t base;  /* value at the last reset, taken off by the reader; counters of kind SUM only */
+        uint64_t stamp; /* packet time of the last write; LATEST only */
         uint64_t unused;
         uint64_t data[]; /* result_size bytes */
 };
@@ -111,34 +111,35 @@ struct mapi_function;
 
 /** What is known about the device when a flow is built on it. */
 struct mapi_device_facts {
-        uint16_t linktype;    /* DLT_ value, of the first interface if there are several */
-        uint32_t snaplen;     /* most bytes captured of a packet, at most MAPI_CAPLEN_MAX */
-        int offline;          /* 1: a trace; full rings and sinks make it wait */
-        uint32_t link_speed;  /* Mbit/s, 0 unknown */
+        uint16_t linktype;   /* DLT_ value, of the first interface if there are several */
+        uint32_t snaplen;    /* most bytes captured of a packet, at most MAPI_CAPLEN_MAX */
+        int offline;         /* 1: a trace; full rings and sinks make it wait */
+        uint32_t link_speed; /* Mbit/s, 0 unknown */
 };
 
 /** The public part of an instance. Functions read it and set .state (and in .start .needs and .result_size). */
 struct mapi_fn {
-        void *state;                  /* the function's own, from mapi_fn_alloc() */
-        struct mapi_slot *slot;       /* where the result goes; in .start only if the descriptor fixes its size */
+        void *state;            /* the function's own, from mapi_fn_alloc() */
+        struct mapi_slot *slot; /* where the result goes; in .start only if the descriptor fixes its size */
         const struct mapi_function *def;
         const struct mapi_value *arg; /* as many as the schema has, converted and defaulted */
         const struct mapi_device_facts *device;
-        uint32_t needs;               /* enum mapi_need */
+        uint32_t needs; /* enum mapi_need */
         uint32_t result_size;
-        uint32_t emit_caplen;         /* transformers: most bytes of one emitted packet; set in .start */
-        uint32_t emit_count;          /* transformers: most packets emitted for one packet, and by one .tick or .finish */
+        uint32_t emit_caplen; /* transformers: most bytes of one emitted packet; set in .start */
+        uint32_t emit_count;  /* transformers: most packets emitted for one packet, and by one .tick or .finish */
 };
 
 /* ---- the descriptor ----------------------------------------------------------------------------------- */
 
 /** The five shapes. */
 enum mapi_shape {
-        MAPI_PREDICATE = 1, /* no .run: .start hands over a filter or patterns, the graph decides how to evaluate them */
-        MAPI_OBSERVER,      /* selection in, selection out: counters and filters with code of their own */
-        MAPI_TRANSFORMER,   /* takes the selected packets, emits others for the rest of its own flow */
-        MAPI_READER,        /* an observer that reads results of other functions, packet by packet */
-        MAPI_SINK           /* an observer that writes bytes to a descriptor through a bounded queue */
+        MAPI_PREDICATE =
+                1, /* no .run: .start hands over a filter or patterns, the graph decides how to evaluate them */
+        MAPI_OBSERVER,    /* selection in, selection out: counters and filters with code of their own */
+        MAPI_TRANSFORMER, /* takes the selected packets, emits others for the rest of its own flow */
+        MAPI_READER,      /* an observer that reads results of other functions, packet by packet */
+        MAPI_SINK         /* an observer that writes bytes to a descriptor through a bounded queue */
 };
 
 enum mapi_trait {
@@ -163,9 +164,9 @@ struct mapi_room {
 };
 
 struct mapi_function {
-        unsigned abi;      /* MAPI_FUNCTION_ABI */
-        const char *name;  /* upper case, as programs write it */
-        const char *help;  /* one sentence */
+        unsigned abi;                     /* MAPI_FUNCTION_ABI */
+        const char *name;                 /* upper case, as programs write it */
+        const char *help;                 /* one sentence */
         const struct mapi_arg_spec *args; /* ends with letter 0; NULL: no arguments */
         struct mapi_result_spec result;
         enum mapi_shape shape;
@@ -213,15 +214,16 @@ struct mapi_literal {
  * Predicates: packets in which one of the literals lies wholly inside the window that starts `offset` bytes into the
  * frame and is `depth` bytes long (0: to the end of the captured bytes). The literals are copied. Only from .start.
  */
-int mapi_predicate_literals(struct mapi_fn *fn, const struct mapi_literal *lit, size_t n, uint32_t offset, uint32_t depth,
-                            struct mapi_error *err);
+int mapi_predicate_literals(struct mapi_fn *fn, const struct mapi_literal *lit, size_t n, uint32_t offset,
+                            uint32_t depth, struct mapi_error *err);
 
 /**
  * Transformers: room for one packet of caplen bytes (at most fn->emit_caplen) to fill in. The view's time stamp, wire
  * length and link type are those of `like` if it is not NULL. The caller writes caplen bytes to the returned place.
  * Returns NULL when more is emitted than the function declared: that packet is dropped and counted.
  */
-uint8_t *mapi_emit(struct mapi_fn *fn, const struct mapi_view *like, uint32_t caplen, uint32_t wirelen, uint64_t ts);
+uint8_t *mapi_emit(struct mapi_fn *fn, const struct mapi_view *like, uint32_t caplen, uint32_t wirelen,
+                   uint64_t ts);
 
 /** Readers: how many functions this one refers to (its r/f argument pairs), and the newest value of one, as of this packet. */
 unsigned mapi_ref_count(const struct mapi_fn *fn);

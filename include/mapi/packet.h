@@ -59,9 +59,9 @@ static inline unsigned mapi_sel_last(mapi_sel s)
 }
 
 /** Walks the packets of a selection in their order: MAPI_SEL_EACH(i, in) { ... b->pkt[i] ... } */
-#define MAPI_SEL_EACH(i, sel)                                                                                  \
-        for (mapi_sel mapi_rest_##i = (sel); mapi_rest_##i != 0; mapi_rest_##i &= mapi_rest_##i - 1)           \
-                for (unsigned i = mapi_sel_first(mapi_rest_##i), mapi_once_##i = 1; mapi_once_##i;             \
+#define MAPI_SEL_EACH(i, sel)                                                                                     \
+        for (mapi_sel mapi_rest_##i = (sel); mapi_rest_##i != 0; mapi_rest_##i &= mapi_rest_##i - 1)              \
+                for (unsigned i = mapi_sel_first(mapi_rest_##i), mapi_once_##i = 1; mapi_once_##i;                \
                      mapi_once_##i = 0)
 
 /** How deep headers must be decoded for a function: what it asks for in .needs. */
@@ -71,17 +71,17 @@ enum mapi_need {
 };
 
 enum mapi_header_flags {
-        MAPI_HDR_L3 = 1,         /* l3 and ethertype are known */
-        MAPI_HDR_IP4 = 2,        /* a whole IPv4 header of at least 20 bytes is captured */
-        MAPI_HDR_IP6 = 4,        /* a whole IPv6 header is captured */
-        MAPI_HDR_ARP = 8,        /* ARP or RARP */
-        MAPI_HDR_L4 = 16,        /* l4 is known: first fragment, extension headers walked */
-        MAPI_HDR_PAYLOAD = 32,   /* the whole transport header is captured: payload is known */
-        MAPI_HDR_FRAGMENT = 64,  /* a fragment, first or later */
+        MAPI_HDR_L3 = 1,           /* l3 and ethertype are known */
+        MAPI_HDR_IP4 = 2,          /* a whole IPv4 header of at least 20 bytes is captured */
+        MAPI_HDR_IP6 = 4,          /* a whole IPv6 header is captured */
+        MAPI_HDR_ARP = 8,          /* ARP or RARP */
+        MAPI_HDR_L4 = 16,          /* l4 is known: first fragment, extension headers walked */
+        MAPI_HDR_PAYLOAD = 32,     /* the whole transport header is captured: payload is known */
+        MAPI_HDR_FRAGMENT = 64,    /* a fragment, first or later */
         MAPI_HDR_FRAG_LATER = 128, /* a fragment with offset > 0: no transport header */
-        MAPI_HDR_VLAN = 256,     /* at least one VLAN tag */
-        MAPI_HDR_MPLS = 512,     /* at least one MPLS label */
-        MAPI_HDR_CUT = 1024      /* decoding met the end of the captured bytes inside a header */
+        MAPI_HDR_VLAN = 256,       /* at least one VLAN tag */
+        MAPI_HDR_MPLS = 512,       /* at least one MPLS label */
+        MAPI_HDR_CUT = 1024        /* decoding met the end of the captured bytes inside a header */
 };
 
 /**
@@ -89,16 +89,16 @@ enum mapi_header_flags {
  * a field is valid only if its flag is set. The ends are cut at caplen: bytes [x, x_end) may be read.
  */
 struct mapi_headers {
-        uint32_t l3;        /* network header */
+        uint32_t l3;         /* network header */
         uint32_t l3_payload; /* first byte behind the IP header with its options or extension headers, or of ARP */
-        uint32_t l4;        /* transport header */
-        uint32_t payload;   /* first byte behind the TCP, UDP, ICMP or SCTP header */
-        uint32_t ip_end;    /* end of the network packet by its own length field, at most caplen */
-        uint16_t ethertype; /* EtherType of the network header, host order; 0 if the link has none */
-        uint16_t vlan;      /* outermost VLAN tag (TCI), host order */
-        uint16_t flags;     /* enum mapi_header_flags */
-        uint8_t l4proto;    /* IP protocol number of the transport header */
-        uint8_t vlan_tags;  /* how many VLAN tags were skipped */
+        uint32_t l4;         /* transport header */
+        uint32_t payload;    /* first byte behind the TCP, UDP, ICMP or SCTP header */
+        uint32_t ip_end;     /* end of the network packet by its own length field, at most caplen */
+        uint16_t ethertype;  /* EtherType of the network header, host order; 0 if the link has none */
+        uint16_t vlan;       /* outermost VLAN tag (TCI), host order */
+        uint16_t flags;      /* enum mapi_header_flags */
+        uint8_t l4proto;     /* IP protocol number of the transport header */
+        uint8_t vlan_tags;   /* how many VLAN tags were skipped */
 };
 
 /**
@@ -106,9 +106,9 @@ struct mapi_headers {
  * recv and release. hdr[i] is valid for the packets in .parsed only.
  */
 struct mapi_batch {
-        uint32_t n;        /* views in use */
+        uint32_t n; /* views in use */
         uint32_t reserved;
-        mapi_sel parsed;   /* packets whose headers have been decoded */
+        mapi_sel parsed; /* packets whose headers have been decoded */
         struct mapi_view pkt[MAPI_BATCH_MAX];
         struct mapi_headers hdr[MAPI_BATCH_MAX];
 };

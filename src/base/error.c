@@ -12,8 +12,8 @@ const char *error_sentence(int code)
         switch (code) {
         case 0:
                 return "no error";
-#define ERROR_CASE(number, name, sentence)                                                                     \
-        case number:                                                                                           \
+#define ERROR_CASE(number, name, sentence)                                                                        \
+        case number:                                                                                              \
                 return sentence;
                 MAPI_ERROR_LIST(ERROR_CASE)
 #undef ERROR_CASE
@@ -25,8 +25,8 @@ const char *error_sentence(int code)
 const char *error_name(int code)
 {
         switch (code) {
-#define ERROR_CASE(number, name, sentence)                                                                     \
-        case number:                                                                                           \
+#define ERROR_CASE(number, name, sentence)                                                                        \
+        case number:                                                                                              \
                 return #name;
                 MAPI_ERROR_LIST(ERROR_CASE)
 #undef ERROR_CASE
@@ -47,7 +47,8 @@ int mapi_fail(struct mapi_error *err, int code, const char *format, ...)
         if (format != NULL && format[0] != '\0' && n >= 0 && (size_t)n + 2 < sizeof err->text) {
                 memcpy(err->text + n, ": ", 3);
                 va_start(args, format);
-                (void)vsnprintf(err->text + n + 2, sizeof err->text - (size_t)n - 2, format, args); /* cut if too long */
+                (void)vsnprintf(err->text + n + 2, sizeof err->text - (size_t)n - 2, format,
+                                args); /* cut if too long */
                 va_end(args);
         }
         return -code;

@@ -11,7 +11,7 @@
 
 int futex_wait(const uint32_t *word, uint32_t expected, int timeout_ms)
 {
-        struct timespec limit = {.tv_sec = timeout_ms / 1000, .tv_nsec = (long)(timeout_ms % 1000) * 1000000};
+        struct timespec limit = { .tv_sec = timeout_ms / 1000, .tv_nsec = (long)(timeout_ms % 1000) * 1000000 };
         int saved = errno;
         long r;
 
@@ -26,6 +26,7 @@ void futex_wake(uint32_t *word)
 {
         int saved = errno;
 
-        (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); /* fails only if the word is not mapped */
+        (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL,
+                      0); /* fails only if the word is not mapped */
         errno = saved;
 }

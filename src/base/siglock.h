@@ -14,9 +14,9 @@ struct siglock {
         pthread_mutex_t mutex;
 };
 
-#define SIGLOCK_INIT                                                                                           \
-        {                                                                                                      \
-                PTHREAD_MUTEX_INITIALIZER                                                                      \
+#define SIGLOCK_INIT                                                                                              \
+        {                                                                                                         \
+                PTHREAD_MUTEX_INITIALIZER                                                                         \
         }
 
 /** Blocks all signals for this thread, then locks. *ret_mask: to be given to siglock_give(). */

@@ -4,16 +4,17 @@
 #include <string.h>
 #include <unistd.h>
 
-int capture_open(struct capture *c, const struct mapi_driver *driver, const struct mapi_source *src, struct mapi_error *err)
+int capture_open(struct capture *c, const struct mapi_driver *driver, const struct mapi_source *src,
+                 struct mapi_error *err)
 {
         int r;
 
-        *c = (struct capture){0};
+        *c = (struct capture){ 0 };
         if (driver->abi != MAPI_DRIVER_ABI) {
                 if (src->fd >= 0)
                         close(src->fd);
-                return mapi_fail(err, MAPID_NO_DRIVER, "driver %s speaks version %u, this engine version %u", driver->name,
-                                 driver->abi, MAPI_DRIVER_ABI);
+                return mapi_fail(err, MAPID_NO_DRIVER, "driver %s speaks version %u, this engine version %u",
+                                 driver->name, driver->abi, MAPI_DRIVER_ABI);
         }
         r = driver->open(src, &c->facts, &c->state, err);
         if (r < 0)
@@ -33,8 +34,8 @@ void capture_close(struct capture *c)
         c->driver = NULL;
 }
 
-int capture_fill(struct capture *c, struct mapi_batch *b, unsigned most, size_t max_bytes, size_t *ret_needed_bytes,
-                 struct mapi_error *err)
+int capture_fill(struct capture *c, struct mapi_batch *b, unsigned most, size_t max_bytes,
+                 size_t *ret_needed_bytes, struct mapi_error *err)
 {
         uint64_t bytes = 0, backward = 0, last = c->last_ts;
         int n;
@@ -65,7 +66,7 @@ int capture_fd(const struct capture *c)
 
 void capture_stats(const struct capture *c, struct mapi_driver_stats *ret)
 {
-        *ret = (struct mapi_driver_stats){0};
+        *ret = (struct mapi_driver_stats){ 0 };
         if (c->driver->stats != NULL)
                 c->driver->stats(c->state, ret);
         ret->received = __atomic_load_n(&c->packets, __ATOMIC_RELAXED);

@@ -13,21 +13,22 @@ struct capture {
         void *state;
         struct mapi_device_facts facts;
         /* the worker writes, anybody reads (relaxed) */
-        uint64_t packets; /* handed out by the driver since it was opened */
-        uint64_t bytes;   /* their wire lengths */
+        uint64_t packets;  /* handed out by the driver since it was opened */
+        uint64_t bytes;    /* their wire lengths */
         uint64_t backward; /* packets whose time stamp lies before the one in front of them */
         uint64_t last_ts;
 };
 
 /** Opens a source. May wait for the head of a trace: never under a lock. Owns src->fd from now on, also when it fails. */
-int capture_open(struct capture *c, const struct mapi_driver *driver, const struct mapi_source *src, struct mapi_error *err);
+int capture_open(struct capture *c, const struct mapi_driver *driver, const struct mapi_source *src,
+                 struct mapi_error *err);
 
 /** Closes; safe on one that never opened. */
 void capture_close(struct capture *c);
 
 /** One batch: as mapi_driver.recv. Views with more than MAPI_CAPLEN_MAX bytes never come through. */
-int capture_fill(struct capture *c, struct mapi_batch *b, unsigned most, size_t max_bytes, size_t *ret_needed_bytes,
-                 struct mapi_error *err);
+int capture_fill(struct capture *c, struct mapi_batch *b, unsigned most, size_t max_bytes,
+                 size_t *ret_needed_bytes, struct mapi_error *err);
 
 static inline void capture_release(struct capture *c, struct mapi_batch *b)
 {

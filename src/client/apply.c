@@ -35,7 +35,9 @@ struct given {
 
 static int position_code(unsigned i)
 {
-        return i < 5 ? MFUNCT_INVALID_ARGUMENT_1 + (int)i : i == 5 ? MFUNCT_INVALID_ARGUMENT_6 : MFUNCT_INVALID_ARGUMENT;
+        return i < 5    ? MFUNCT_INVALID_ARGUMENT_1 + (int)i
+               : i == 5 ? MFUNCT_INVALID_ARGUMENT_6
+                        : MFUNCT_INVALID_ARGUMENT;
 }
 
 /** Takes the arguments off the list by the types that the caller's tags name. */
@@ -44,34 +46,34 @@ static void take_tagged(va_list *args, unsigned long long tags, struct given *g)
         for (unsigned i = 0; i < MAPI_ARGS_MAX; i++, tags >>= 4) {
                 switch ((enum tag)(tags & 15)) {
                 case TAG_INT:
-                        g[i] = (struct given){.kind = GIVEN_NUMBER, .num = va_arg(*args, int)};
+                        g[i] = (struct given){ .kind = GIVEN_NUMBER, .num = va_arg(*args, int) };
                         break;
                 case TAG_UINT:
-                        g[i] = (struct given){.kind = GIVEN_UNSIGNED, .u64 = va_arg(*args, unsigned)};
+                        g[i] = (struct given){ .kind = GIVEN_UNSIGNED, .u64 = va_arg(*args, unsigned) };
                         break;
                 case TAG_LONG:
-                        g[i] = (struct given){.kind = GIVEN_NUMBER, .num = va_arg(*args, long)};
+                        g[i] = (struct given){ .kind = GIVEN_NUMBER, .num = va_arg(*args, long) };
                         break;
                 case TAG_ULONG:
-                        g[i] = (struct given){.kind = GIVEN_UNSIGNED, .u64 = va_arg(*args, unsigned long)};
+                        g[i] = (struct given){ .kind = GIVEN_UNSIGNED, .u64 = va_arg(*args, unsigned long) };
                         break;
                 case TAG_LLONG:
-                        g[i] = (struct given){.kind = GIVEN_NUMBER, .num = va_arg(*args, long long)};
+                        g[i] = (struct given){ .kind = GIVEN_NUMBER, .num = va_arg(*args, long long) };
                         break;
                 case TAG_ULLONG:
-                        g[i] = (struct given){.kind = GIVEN_UNSIGNED, .u64 = va_arg(*args, unsigned long long)};
+                        g[i] = (struct given){ .kind = GIVEN_UNSIGNED, .u64 = va_arg(*args, unsigned long long) };
                         break;
                 case TAG_DOUBLE:
-                        g[i] = (struct given){.kind = GIVEN_REAL, .real = va_arg(*args, double)};
+                        g[i] = (struct given){ .kind = GIVEN_REAL, .real = va_arg(*args, double) };
                         break;
                 case TAG_LDOUBLE:
-                        g[i] = (struct given){.kind = GIVEN_REAL, .real = va_arg(*args, long double)};
+                        g[i] = (struct given){ .kind = GIVEN_REAL, .real = va_arg(*args, long double) };
                         break;
                 case TAG_STRING:
-                        g[i] = (struct given){.kind = GIVEN_STRING, .str = va_arg(*args, const char *)};
+                        g[i] = (struct given){ .kind = GIVEN_STRING, .str = va_arg(*args, const char *) };
                         break;
                 case TAG_POINTER:
-                        g[i] = (struct given){.kind = GIVEN_POINTER, .str = va_arg(*args, const void *)};
+                        g[i] = (struct given){ .kind = GIVEN_POINTER, .str = va_arg(*args, const void *) };
                         break;
                 default:
                         return; /* the first that is missing: nothing follows */
@@ -87,13 +89,13 @@ static void take_declared(va_list *args, const struct mapi_arg_spec *spec, struc
                 case 's':
                 case 'S':
                 case 'w':
-                        g[i] = (struct given){.kind = GIVEN_STRING, .str = va_arg(*args, const char *)};
+                        g[i] = (struct given){ .kind = GIVEN_STRING, .str = va_arg(*args, const char *) };
                         break;
                 case 'l':
-                        g[i] = (struct given){.kind = GIVEN_UNSIGNED, .u64 = va_arg(*args, unsigned long long)};
+                        g[i] = (struct given){ .kind = GIVEN_UNSIGNED, .u64 = va_arg(*args, unsigned long long) };
                         break;
                 default:
-                        g[i] = (struct given){.kind = GIVEN_NUMBER, .num = va_arg(*args, int)};
+                        g[i] = (struct given){ .kind = GIVEN_NUMBER, .num = va_arg(*args, int) };
                 }
         }
 }
@@ -105,22 +107,23 @@ static int take_array(char **args, unsigned n, const struct mapi_arg_spec *spec,
                 const char *s = args[i];
                 char *end = NULL;
 
-                g[i] = (struct given){.kind = GIVEN_STRING, .str = s};
+                g[i] = (struct given){ .kind = GIVEN_STRING, .str = s };
                 if (strchr("sSw", spec[i].letter) != NULL)
                         continue;
                 errno = 0;
                 if (s == NULL || s[0] == '\0')
                         return client_fail(position_code(i), "%s: %s is missing", name, spec[i].name);
                 if (spec[i].letter == 'c') {
-                        g[i] = (struct given){.kind = GIVEN_NUMBER, .num = (unsigned char)s[0]};
+                        g[i] = (struct given){ .kind = GIVEN_NUMBER, .num = (unsigned char)s[0] };
                         continue;
                 }
                 if (spec[i].letter == 'l' && s[0] != '-')
-                        g[i] = (struct given){.kind = GIVEN_UNSIGNED, .u64 = strtoull(s, &end, 10)};
+                        g[i] = (struct given){ .kind = GIVEN_UNSIGNED, .u64 = strtoull(s, &end, 10) };
                 else
-                        g[i] = (struct given){.kind = GIVEN_NUMBER, .num = strtoll(s, &end, 10)};
+                        g[i] = (struct given){ .kind = GIVEN_NUMBER, .num = strtoll(s, &end, 10) };
                 if (end == s || *end != '\0' || errno != 0)
-                        return client_fail(position_code(i), "%s: %s is '%.64s', must be a decimal number", name, spec[i].name, s);
+                        return client_fail(position_code(i), "%s: %s is '%.64s', must be a decimal number", name,
+                                           spec[i].name, s);
         }
         return 0;
 }
@@ -135,7 +138,8 @@ static long long whole(long double x)
         return x <= -9223372036854775808.0L ? LLONG_MIN : (long long)x;
 }
 
-static int as_number(const struct given *g, const struct mapi_arg_spec *spec, unsigned i, const char *name, long long *ret)
+static int as_number(const struct given *g, const struct mapi_arg_spec *spec, unsigned i, const char *name,
+                     long long *ret)
 {
         switch (g->kind) {
         case GIVEN_NUMBER:
@@ -173,11 +177,13 @@ static int as_u64(const struct given *g, const struct mapi_arg_spec *spec, unsig
         else if (g->str == NULL && (g->kind == GIVEN_STRING || g->kind == GIVEN_POINTER))
                 *ret = 0;
         else
-                return client_fail(position_code(i), "%s: %s must be a number that is not negative", name, spec->name);
+                return client_fail(position_code(i), "%s: %s must be a number that is not negative", name,
+                                   spec->name);
         return 0;
 }
 
-static int as_string(const struct given *g, const struct mapi_arg_spec *spec, unsigned i, const char *name, const char **ret)
+static int as_string(const struct given *g, const struct mapi_arg_spec *spec, unsigned i, const char *name,
+                     const char **ret)
 {
         if (g->kind == GIVEN_STRING || g->kind == GIVEN_POINTER)
                 *ret = g->str;
@@ -239,12 +245,12 @@ static int apply(const struct client_backend *b, int fd, const char *funct, cons
                  const struct given *g)
 {
         struct mapi_value values[MAPI_ARGS_MAX];
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         unsigned n = 0;
         int r;
 
         for (; fn->args != NULL && fn->args[n].letter != '\0' && n < MAPI_ARGS_MAX; n++) {
-                values[n] = (struct mapi_value){.fd = -1};
+                values[n] = (struct mapi_value){ .fd = -1 };
                 if (convert_one(&g[n], &fn->args[n], n, fn->name, &values[n]) < 0) {
                         while (n-- > 0)
                                 if (values[n].fd >= 0)
@@ -259,7 +265,7 @@ static int apply(const struct client_backend *b, int fd, const char *funct, cons
 /** The checks that come before the arguments, in the order of spec and tests. */
 static int begin(int fd, const char *funct, struct client_backend *ret_backend, struct backend_function *ret_fn)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_flow *f;
         int connected;
 
@@ -285,7 +291,7 @@ static int begin(int fd, const char *funct, struct client_backend *ret_backend, 
 
 int mapi_apply_function_tagged(int fd, unsigned long long tags, const char *funct, ...)
 {
-        struct given g[MAPI_ARGS_MAX] = {0};
+        struct given g[MAPI_ARGS_MAX] = { 0 };
         struct backend_function fn;
         struct client_backend b;
         va_list args;
@@ -300,7 +306,7 @@ int mapi_apply_function_tagged(int fd, unsigned long long tags, const char *func
 
 int(mapi_apply_function)(int fd, const char *funct, ...)
 {
-        struct given g[MAPI_ARGS_MAX] = {0};
+        struct given g[MAPI_ARGS_MAX] = { 0 };
         struct backend_function fn;
         struct client_backend b;
         va_list args;
@@ -315,7 +321,7 @@ int(mapi_apply_function)(int fd, const char *funct, ...)
 
 int mapi_apply_function_array(int fd, const char *funct, char **args, unsigned nargs)
 {
-        struct given g[MAPI_ARGS_MAX] = {0};
+        struct given g[MAPI_ARGS_MAX] = { 0 };
         struct backend_function fn;
         struct client_backend b;
 

@@ -59,7 +59,8 @@ struct backend {
         void (*fork_child)(void *state);
 
         /** An offline device for several flows; writes its name ("path@number", MAPI_STR_LENGTH). */
-        int (*device_create)(void *state, const struct backend_source *source, char *ret_name, struct mapi_error *err);
+        int (*device_create)(void *state, const struct backend_source *source, char *ret_name,
+                             struct mapi_error *err);
         int (*device_start)(void *state, const char *name, struct mapi_error *err);
         int (*device_delete)(void *state, const char *name, struct mapi_error *err);
         bool (*device_known)(void *state, const char *name);
@@ -69,7 +70,8 @@ struct backend {
         int (*flow_create_private)(void *state, const struct backend_source *source, struct mapi_error *err);
 
         /** The schema of [library:]NAME[!type] for a flow. */
-        int (*describe)(void *state, int fd, const char *name, struct backend_function *ret, struct mapi_error *err);
+        int (*describe)(void *state, int fd, const char *name, struct backend_function *ret,
+                        struct mapi_error *err);
         /** Values converted by that schema; descriptors among them are taken over, also on failure. Returns the fid. */
         int (*apply)(void *state, int fd, const char *name, const struct mapi_value *values, unsigned n,
                      struct mapi_error *err);
@@ -94,10 +96,12 @@ struct backend {
         int (*file_error)(void *state, int fd, int fid, struct mapi_error *err);
 
         int (*flow_info)(void *state, int fd, bool next, mapi_flow_info_t *ret, struct mapi_error *err);
-        int (*function_info)(void *state, int fd, int fid, bool next, mapi_function_info_t *ret, struct mapi_error *err);
+        int (*function_info)(void *state, int fd, int fid, bool next, mapi_function_info_t *ret,
+                             struct mapi_error *err);
         int (*device_info)(void *state, int id, bool next, mapi_device_info_t *ret, struct mapi_error *err);
         int (*library_info)(void *state, int library, mapi_lib_info_t *ret, struct mapi_error *err);
-        int (*libfunct_info)(void *state, int library, int number, mapi_libfunct_info_t *ret, struct mapi_error *err);
+        int (*libfunct_info)(void *state, int library, int number, mapi_libfunct_info_t *ret,
+                             struct mapi_error *err);
         int (*stats)(void *state, const char *device, struct mapi_stat *ret, struct mapi_error *err);
 };
 

@@ -13,7 +13,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static_assert(sizeof(struct session_library) == sizeof(struct functions_library), "one is handed over as the other");
+static_assert(sizeof(struct session_library) == sizeof(struct functions_library),
+              "one is handed over as the other");
 
 static uint64_t now_s(void *context)
 {
@@ -53,13 +54,13 @@ static uint64_t seed(void)
 
 static int embedded_open(void **ret_state, struct mapi_error *err)
 {
-        struct engine_options engine = {.now_s = now_s, .seed = seed(), .count_functions = MAPI_FUNCSTATS};
+        struct engine_options engine = { .now_s = now_s, .seed = seed(), .count_functions = MAPI_FUNCSTATS };
         struct session_options session = {
-                .limits = {.flows = SESSION_FLOWS_MAX,
-                           .devices = SESSION_DEVICES_MAX,
-                           .memory_bytes = memory_limit(),
-                           .ring_bytes = SESSION_RING_BYTES,
-                           .sink_bytes = SESSION_SINK_BYTES},
+                .limits = { .flows = SESSION_FLOWS_MAX,
+                            .devices = SESSION_DEVICES_MAX,
+                            .memory_bytes = memory_limit(),
+                            .ring_bytes = SESSION_RING_BYTES,
+                            .sink_bytes = SESSION_SINK_BYTES },
                 .uid = getuid(),
                 .libraries = (const struct session_library *)functions_libraries,
         };
@@ -121,7 +122,7 @@ static void embedded_fork_child(void *state)
 /** Opens the source; without the lock, for it may take its time. */
 static int open_source(const struct backend_source *source, struct capture *ret, struct mapi_error *err)
 {
-        struct mapi_source src = {.name = source->name, .options = source->options, .fd = source->fd};
+        struct mapi_source src = { .name = source->name, .options = source->options, .fd = source->fd };
         const struct mapi_driver *driver = drivers_find(source->driver);
 
         if (driver == NULL) {
@@ -132,7 +133,8 @@ static int open_source(const struct backend_source *source, struct capture *ret,
         return capture_open(ret, driver, &src, err);
 }
 
-static int embedded_device_create(void *state, const struct backend_source *source, char *ret_name, struct mapi_error *err)
+static int embedded_device_create(void *state, const struct backend_source *source, char *ret_name,
+                                  struct mapi_error *err)
 {
         struct embedded *e = state;
         struct embedded_device *d;
@@ -225,7 +227,8 @@ static int embedded_flow_create(void *state, const char *device, struct mapi_err
 
         siglock_take(&e->lock, &mask);
         d = embedded_device_find(e, device);
-        r = d == NULL ? mapi_fail(err, MAPID_NO_DRIVER, "%.200s", device) : session_create_flow(e->session, d->device, err);
+        r = d == NULL ? mapi_fail(err, MAPID_NO_DRIVER, "%.200s", device)
+                      : session_create_flow(e->session, d->device, err);
         siglock_give(&e->lock, &mask);
         return r;
 }
@@ -255,7 +258,8 @@ static int embedded_flow_create_private(void *state, const struct backend_source
         return r;
 }
 
-static int embedded_describe(void *state, int fd, const char *name, struct backend_function *ret, struct mapi_error *err)
+static int embedded_describe(void *state, int fd, const char *name, struct backend_function *ret,
+                             struct mapi_error *err)
 {
         struct embedded *e = state;
         const struct mapi_function *def;
@@ -268,7 +272,45 @@ static int embedded_describe(void *state, int fd, const char *name, struct backe
         r = session_find_function(e->session, name, &def, &library, err);
         siglock_give(&e->lock, &mask);
         if (r == 0)
-                *ret = (struct backend_function){.name = def->name, .args = def->args};
+                *ret = (struct backend_function){ .name = def->name, .args = def->args };
+        return r;
+}
+
+/**
+ * The rest of closing, for a flow that is unknown to the session and out of its device's plan already. The device is kept
+ * by one of .users, which is given back.
+ */
+static int finish_close(struct embedded *e, struct embedded_device *d, struct flow *f, struct mapi_error *err)
+{
+        int r = 0, error = 0, fd = engine_flow_number(f);
+        bool ending, free_it;
+        sigset_t mask;
+
+        embedded_kick(d);
+        embedded_wait_settled(d);
+        siglock_take(&e->lock, &mask);
+        engine_device_reap(d->device);
+        engine_flow_finish(f);
+        siglock_give(&e->lock, &mask);
+        free_it = embedded_writers_end(e, f);
+        if (!engine_flow_drained(f, &error) || error != 0)
+                r = mapi_fail(err, MAPI_ERROR_FILE, "flow %d is closed, but a file of it is not complete: %s", fd,
+                              strerror(error != 0 ? error : ETIMEDOUT));
+
+        siglock_take(&e->lock, &mask);
+        if (free_it)
+                session_close_end(e->session, f);
+        d->users--;
+        ending = embedded_device_let_go(d);
+        if (ending)
+                d->users++; /* not used again while we look at it */
+        siglock_give(&e->lock, &mask);
+        if (ending) {
+                embedded_wait_gone(d);
+                siglock_take(&e->lock, &mask);
+                d->users--;
+                siglock_give(&e->lock, &mask);
+        }
         return r;
 }
 
@@ -277,8 +319,9 @@ static int embedded_apply(void *state, int fd, const char *name, const struct ma
 {
         struct embedded *e = state;
         struct embedded_device *d = NULL;
+        struct flow *closed = NULL;
+        struct mapi_error ignored;
         struct instance *in;
-        bool ending = false;
         sigset_t mask;
         int r;
 
@@ -295,17 +338,18 @@ static int embedded_apply(void *state, int fd, const char *name, const struct ma
         r = instance_start(in, err);
 
         siglock_take(&e->lock, &mask);
-        r = session_apply_end(e->session, fd, in, r, err);
+        r = session_apply_end(e->session, fd, in, r, &closed, err);
         if (r > 0 && in->sink != NULL) {
                 int w = embedded_writer_new(e, d, fd, in->sink, err);
 
                 if (w < 0)
                         r = w; /* the function stays, but its file is dead; so is the flow for any use but closing */
         }
-        d->users--;
-        ending = embedded_device_let_go(d);
+        if (closed == NULL)
+                d->users--;
         siglock_give(&e->lock, &mask);
-        (void)ending; /* the flow was closed meanwhile: whoever did it does not wait, nor do we */
+        if (closed != NULL) /* another thread closed it, or a signal handler: who did it did not wait */
+                (void)finish_close(e, d, closed, &ignored);
         return r;
 }
 
@@ -342,9 +386,8 @@ static int embedded_close_flow(void *state, int fd, struct mapi_error *err)
         struct embedded *e = state;
         struct embedded_device *d = NULL;
         struct flow *f = NULL;
-        bool ending, free_it;
-        int r, error = 0;
         sigset_t mask;
+        int r;
 
         siglock_take(&e->lock, &mask);
         r = session_close_begin(e->session, fd, &f, err);
@@ -353,35 +396,7 @@ static int embedded_close_flow(void *state, int fd, struct mapi_error *err)
                 d->users++;
         }
         siglock_give(&e->lock, &mask);
-        if (f == NULL)
-                return r;
-
-        embedded_kick(d);
-        embedded_wait_settled(d);
-        siglock_take(&e->lock, &mask);
-        engine_device_reap(d->device);
-        engine_flow_finish(f);
-        siglock_give(&e->lock, &mask);
-        free_it = embedded_writers_end(e, f);
-        if (!engine_flow_drained(f, &error) || error != 0)
-                r = mapi_fail(err, MAPI_ERROR_FILE, "flow %d is closed, but a file of it is not complete: %s", fd,
-                              strerror(error != 0 ? error : ETIMEDOUT));
-
-        siglock_take(&e->lock, &mask);
-        if (free_it)
-                session_close_end(e->session, f);
-        d->users--;
-        ending = embedded_device_let_go(d);
-        if (ending)
-                d->users++;
-        siglock_give(&e->lock, &mask);
-        if (ending) {
-                embedded_wait_gone(d);
-                siglock_take(&e->lock, &mask);
-                d->users--;
-                siglock_give(&e->lock, &mask);
-        }
-        return r;
+        return f == NULL ? r : finish_close(e, d, f, err);
 }
 
 /** The process ends: every flow is closed as if the program had done it. */
@@ -412,10 +427,7 @@ static void embedded_close(void *state)
                 embedded_wait_gone(d);
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------ */
-
-/** The flow, with the lock taken; NULL with the error set and the lock given back. */
-static struct flow *lock_flow(struct embedded *e, int fd, sigset_t *ret_mask, struct mapi_error *err)
+struct flow *embedded_lock_flow(struct embedded *e, int fd, sigset_t *ret_mask, struct mapi_error *err)
 {
         struct flow *f;
 
@@ -428,12 +440,14 @@ static struct flow *lock_flow(struct embedded *e, int fd, sigset_t *ret_mask, st
         return f;
 }
 
+/* ---- results ------------------------------------------------------------------------------------------------ */
+
 static int embedded_place(void *state, int fd, unsigned i, struct backend_place *ret, struct mapi_error *err)
 {
         struct embedded *e = state;
         struct instance *in = NULL;
         sigset_t mask;
-        struct flow *f = lock_flow(e, fd, &mask, err);
+        struct flow *f = embedded_lock_flow(e, fd, &mask, err);
         int fid = 0;
 
         if (f == NULL)
@@ -459,13 +473,13 @@ static int embedded_status_place(void *state, int fd, struct backend_place *ret,
 {
         struct embedded *e = state;
         sigset_t mask;
-        struct flow *f = lock_flow(e, fd, &mask, err);
+        struct flow *f = embedded_lock_flow(e, fd, &mask, err);
 
         if (f == NULL)
                 return -MAPI_INVALID_FLOW;
-        *ret = (struct backend_place){.segment = engine_flow_place(f)->segment,
-                                      .entry = engine_flow_place(f)->entry,
-                                      .size = sizeof(struct results_flow)};
+        *ret = (struct backend_place){ .segment = engine_flow_place(f)->segment,
+                                       .entry = engine_flow_place(f)->entry,
+                                       .size = sizeof(struct results_flow) };
         siglock_give(&e->lock, &mask);
         return 0;
 }
@@ -489,7 +503,7 @@ static int embedded_ring(void *state, int fd, int fid, struct backend_ring *ret,
         struct embedded *e = state;
         struct instance *in;
         sigset_t mask;
-        struct flow *f = lock_flow(e, fd, &mask, err);
+        struct flow *f = embedded_lock_flow(e, fd, &mask, err);
         int r = 0;
 
         if (f == NULL)
@@ -498,7 +512,7 @@ static int embedded_ring(void *state, int fd, int fid, struct backend_ring *ret,
         if (in == NULL || in->ring == NULL) {
                 r = mapi_fail(err, MAPI_INVALID_FID_FUNCID, "function %d of flow %d has no packet ring", fid, fd);
         } else {
-                *ret = (struct backend_ring){.size_bytes = in->ring->size, .generation = in->ring->generation};
+                *ret = (struct backend_ring){ .size_bytes = in->ring->size, .generation = in->ring->generation };
                 ret->fd = fcntl(in->ring->fd, F_DUPFD_CLOEXEC, 3);
                 if (ret->fd < 0)
                         r = mapi_fail(err, MAPI_SHM_ERR, "the packet ring of flow %d: %s", fd, strerror(errno));
@@ -517,7 +531,7 @@ static int embedded_waiting(void *state, int fd, int fid, struct mapi_error *err
         struct embedded_device *d;
         struct instance *in;
         sigset_t mask;
-        struct flow *f = lock_flow(e, fd, &mask, err);
+        struct flow *f = embedded_lock_flow(e, fd, &mask, err);
         int r = 0;
 
         if (f == NULL)
@@ -529,6 +543,7 @@ static int embedded_waiting(void *state, int fd, int fid, struct mapi_error *err
         }
         engine_device_hold(d->device, true);
         d->users++;
+        d->holders++;
         siglock_give(&e->lock, &mask);
         embedded_wait_quiet(d);
         siglock_take(&e->lock, &mask);
@@ -537,7 +552,7 @@ static int embedded_waiting(void *state, int fd, int fid, struct mapi_error *err
         if (in != NULL && in->ring != NULL && engine_device_blocked(d->device))
                 r = engine_grow_rings(f, in->ring, err);
         d->users--;
-        if (d->users == 0)
+        if (--d->holders == 0)
                 engine_device_hold(d->device, false);
         embedded_kick(d);
         (void)embedded_device_let_go(d);
@@ -550,7 +565,7 @@ static void embedded_kick_flow(void *state, int fd)
         struct embedded *e = state;
         struct mapi_error err;
         sigset_t mask;
-        struct flow *f = lock_flow(e, fd, &mask, &err);
+        struct flow *f = embedded_lock_flow(e, fd, &mask, &err);
 
         if (f == NULL)
                 return;
@@ -562,7 +577,7 @@ static int embedded_trace_error(void *state, int fd, struct mapi_error *err)
 {
         struct embedded *e = state;
         sigset_t mask;
-        struct flow *f = lock_flow(e, fd, &mask, err);
+        struct flow *f = embedded_lock_flow(e, fd, &mask, err);
         int r;
 
         if (f == NULL)
@@ -577,7 +592,7 @@ static int embedded_file_error(void *state, int fd, int fid, struct mapi_error *
         struct embedded *e = state;
         struct instance *in;
         sigset_t mask;
-        struct flow *f = lock_flow(e, fd, &mask, err);
+        struct flow *f = embedded_lock_flow(e, fd, &mask, err);
         int error = 0;
 
         if (f == NULL)
@@ -586,156 +601,10 @@ static int embedded_file_error(void *state, int fd, int fid, struct mapi_error *
         if (in != NULL && in->sink != NULL)
                 error = __atomic_load_n(&in->sink->error, __ATOMIC_ACQUIRE);
         siglock_give(&e->lock, &mask);
-        return error == 0 ? 0 : mapi_fail(err, MAPI_ERROR_FILE, "function %d of flow %d: %s; what was written before can be read",
-                                          fid, fd, strerror(error));
-}
-
-/* ---- information --------------------------------------------------------------------------------------------- */
-
-static int embedded_flow_info(void *state, int fd, bool next, mapi_flow_info_t *ret, struct mapi_error *err)
-{
-        struct embedded *e = state;
-        struct session_flow_facts facts;
-        struct engine_device_facts device;
-        sigset_t mask;
-        struct flow *f;
-
-        siglock_take(&e->lock, &mask);
-        f = next ? session_next_flow(e->session, fd) : session_flow(e->session, fd);
-        if (f != NULL) {
-                session_flow_facts(e->session, f, &facts);
-                engine_device_facts(facts.device, &device);
-                memset(ret, 0, sizeof *ret);
-                ret->uid = facts.uid;
-                ret->fd = facts.fd;
-                ret->devid = device.number;
-                (void)snprintf(ret->device, sizeof ret->device, "%s", device.name);
-                ret->num_functions = facts.functions;
-                ret->start = facts.start;
-                ret->end = facts.end;
-                ret->status = (enum mapi_flow_status)facts.status;
-        }
-        siglock_give(&e->lock, &mask);
-        return f != NULL ? 0 : mapi_fail(err, next ? MAPI_FLOW_INFO_ERR : MAPI_INVALID_FLOW, "%d", fd);
-}
-
-static int embedded_function_info(void *state, int fd, int fid, bool next, mapi_function_info_t *ret, struct mapi_error *err)
-{
-        struct embedded *e = state;
-        struct instance *in;
-        sigset_t mask;
-        struct flow *f = lock_flow(e, fd, &mask, err);
-
-        if (f == NULL)
-                return -MAPI_INVALID_FLOW;
-        in = engine_function(f, fid, next);
-        if (in != NULL) {
-                memset(ret, 0, sizeof *ret);
-                ret->fid = in->fid;
-                (void)snprintf(ret->name, sizeof ret->name, "%s", in->fn.def->name);
-                (void)snprintf(ret->libname, sizeof ret->libname, "%s", in->library);
-                (void)snprintf(ret->devtype, sizeof ret->devtype, "1");
-                ret->pkts = __atomic_load_n(&in->packets, __ATOMIC_RELAXED);
-                ret->passed_pkts = __atomic_load_n(&in->passed, __ATOMIC_RELAXED);
-                ret->result_size = in->fn.def->result.kind == MAPI_RESULT_PACKETS ? 0 : (int)in->fn.result_size;
-        }
-        siglock_give(&e->lock, &mask);
-        return in != NULL ? 0 : mapi_fail(err, MAPI_FUNCTION_INFO_ERR, "flow %d, function %d", fd, fid);
-}
-
-static int embedded_device_info(void *state, int id, bool next, mapi_device_info_t *ret, struct mapi_error *err)
-{
-        struct embedded *e = state;
-        struct embedded_device *best = NULL;
-        struct engine_device_facts facts;
-        sigset_t mask;
-
-        siglock_take(&e->lock, &mask);
-        for (struct embedded_device *d = e->devices; d != NULL; d = d->next)
-                if (d->in_use && (next ? d->number > id && (best == NULL || d->number < best->number) : d->number == id))
-                        best = d;
-        if (best != NULL) {
-                engine_device_facts(best->device, &facts);
-                memset(ret, 0, sizeof *ret);
-                ret->id = best->number;
-                (void)snprintf(ret->device, sizeof ret->device, "%s", best->name);
-                (void)snprintf(ret->name, sizeof ret->name, "%s", facts.driver);
-                (void)snprintf(ret->alias, sizeof ret->alias, "No alias");
-                (void)snprintf(ret->description, sizeof ret->description, "No description");
-                ret->link_speed = (int)facts.facts.link_speed;
-        }
-        siglock_give(&e->lock, &mask);
-        return best != NULL ? 0 : mapi_fail(err, MAPI_DEVICE_INFO_ERR, "%d", id);
-}
-
-static int embedded_library_info(void *state, int library, mapi_lib_info_t *ret, struct mapi_error *err)
-{
-        struct embedded *e = state;
-        const struct session_library *l = session_library(e->session, library);
-
-        if (l == NULL)
-                return mapi_fail(err, MAPI_FUNCTION_INFO_ERR, "there is no function library %d", library);
-        memset(ret, 0, sizeof *ret);
-        ret->id = library;
-        (void)snprintf(ret->libname, sizeof ret->libname, "%s", l->name);
-        while (l->functions[ret->functs] != NULL)
-                ret->functs++;
-        return 0;
-}
-
-static int embedded_libfunct_info(void *state, int library, int number, mapi_libfunct_info_t *ret, struct mapi_error *err)
-{
-        struct embedded *e = state;
-        const struct session_library *l = session_library(e->session, library);
-        const struct mapi_function *def;
-        size_t n = 0;
-
-        if (l == NULL)
-                return mapi_fail(err, MAPI_FUNCTION_INFO_ERR, "there is no function library %d", library);
-        for (int i = 0; i < number && l->functions[i] != NULL; i++)
-                if (l->functions[i + 1] == NULL)
-                        return mapi_fail(err, MAPI_FUNCTION_INFO_ERR, "%s has no function %d", l->name, number);
-        if (number < 0 || l->functions[0] == NULL)
-                return mapi_fail(err, MAPI_FUNCTION_INFO_ERR, "%s has no function %d", l->name, number);
-        def = l->functions[number];
-        memset(ret, 0, sizeof *ret);
-        (void)snprintf(ret->name, sizeof ret->name, "%s", def->name);
-        (void)snprintf(ret->descr, sizeof ret->descr, "%s", def->help);
-        (void)snprintf(ret->devtype, sizeof ret->devtype, "1");
-        for (; def->args != NULL && def->args[n].letter != '\0' && n + 1 < sizeof ret->argdescr; n++)
-                ret->argdescr[n] = def->args[n].letter;
-        return 0;
-}
-
-static int embedded_stats(void *state, const char *device, struct mapi_stat *ret, struct mapi_error *err)
-{
-        struct embedded *e = state;
-        struct embedded_device *best = NULL;
-        struct engine_device_facts facts;
-        sigset_t mask;
-        int r = 0;
-
-        siglock_take(&e->lock, &mask);
-        for (struct embedded_device *d = e->devices; d != NULL; d = d->next) /* the newest of private devices of one name */
-                if (d->in_use && strcmp(d->name, device) == 0 && (best == NULL || d->number < best->number))
-                        best = d;
-        if (best == NULL) {
-                r = mapi_fail(err, MAPID_NO_DRIVER, "%.200s", device);
-        } else {
-                engine_device_facts(best->device, &facts);
-                if (facts.flows == 0 && !facts.started) {
-                        r = mapi_fail(err, MAPI_STATS_ERROR, "%.200s", device);
-                } else {
-                        memset(ret, 0, sizeof *ret);
-                        ret->ps_recv = (unsigned)facts.stats.received;
-                        ret->ps_drop = (unsigned)facts.stats.dropped;
-                        ret->ps_ifdrop = (unsigned)facts.stats.if_dropped;
-                        (void)snprintf(ret->hostname, sizeof ret->hostname, "localhost");
-                        (void)snprintf(ret->dev, sizeof ret->dev, "%s", best->name);
-                }
-        }
-        siglock_give(&e->lock, &mask);
-        return r;
+        return error == 0 ? 0
+                          : mapi_fail(err, MAPI_ERROR_FILE,
+                                      "function %d of flow %d: %s; what was written before can be read", fid, fd,
+                                      strerror(error));
 }
 
 const struct backend mapi_backend_embedded = {

@@ -19,8 +19,8 @@ enum {
 
 /** An entry outlives its flow: users are counted here, so that looking a flow up needs no lock. */
 struct entry {
-        _Atomic uint32_t users;  /* those who read now, and 1 for the flow itself until it is closed */
-        _Atomic uint32_t live;   /* the flow may be looked up */
+        _Atomic uint32_t users; /* those who read now, and 1 for the flow itself until it is closed */
+        _Atomic uint32_t live;  /* the flow may be looked up */
         struct client_flow *flow;
 };
 
@@ -33,7 +33,7 @@ static struct {
         struct client_backend backend;
         _Atomic(struct entry *) page[PAGES];
         struct results_map segment[SEGMENTS];
-} client = {.lock = SIGLOCK_INIT};
+} client = { .lock = SIGLOCK_INIT };
 
 /* ---- the backend ------------------------------------------------------------------------------------------ */
 
@@ -61,10 +61,11 @@ static void fork_child(void)
 {
         if (client.backend.ops != NULL)
                 client.backend.ops->fork_child(client.backend.state);
-        client.backend = (struct client_backend){0};
+        client.backend = (struct client_backend){ 0 };
         atomic_store(&client.opened, 0);
         for (unsigned i = 0; i < PAGES; i++)
-                atomic_store(&client.page[i], NULL); /* not unmapped: a read may have been under way in this thread */
+                atomic_store(&client.page[i],
+                             NULL); /* not unmapped: a read may have been under way in this thread */
         memset(client.segment, 0, sizeof client.segment);
         (void)pthread_mutex_init(&client.lock.mutex, NULL);
         (void)pthread_sigmask(SIG_SETMASK, &client.fork_mask, NULL);
@@ -78,7 +79,7 @@ __attribute__((destructor)) static void at_exit(void)
 
         siglock_take(&client.lock, &mask);
         b = client.backend;
-        client.backend = (struct client_backend){0};
+        client.backend = (struct client_backend){ 0 };
         atomic_store(&client.opened, 0);
         siglock_give(&client.lock, &mask);
         if (b.ops != NULL)
@@ -93,12 +94,13 @@ static int open_embedded(struct client_backend *ret, struct mapi_error *err)
         int r;
 
         if (library == NULL)
-                return mapi_fail(err, MAPI_LIBRARY_LOAD_ERR, "the engine for flows inside this process, %s: %s", ENGINE_LIBRARY,
-                                 dlerror());
+                return mapi_fail(err, MAPI_LIBRARY_LOAD_ERR, "the engine for flows inside this process, %s: %s",
+                                 ENGINE_LIBRARY, dlerror());
         ret->ops = dlsym(library, "mapi_backend_embedded");
         if (ret->ops == NULL || ret->ops->version != BACKEND_VERSION) {
                 ret->ops = NULL;
-                return mapi_fail(err, MAPI_LIBRARY_LOAD_ERR, "%s is of another version than libmapi", ENGINE_LIBRARY);
+                return mapi_fail(err, MAPI_LIBRARY_LOAD_ERR, "%s is of another version than libmapi",
+                                 ENGINE_LIBRARY);
         }
         r = ret->ops->open(&ret->state, err);
         if (r < 0) {
@@ -107,7 +109,8 @@ static int open_embedded(struct client_backend *ret, struct mapi_error *err)
         }
         if (!forks) {
                 forks = true;
-                (void)pthread_atfork(fork_prepare, fork_parent, fork_child); /* without memory for it: a child must not use MAPI */
+                (void)pthread_atfork(fork_prepare, fork_parent,
+                                     fork_child); /* without memory for it: a child must not use MAPI */
         }
         return 0;
 }
@@ -119,21 +122,23 @@ static int choose(struct client_backend *ret, struct mapi_error *err)
         if (wanted != NULL && wanted[0] != '\0' && strcmp(wanted, "embedded") != 0) {
                 if (strcmp(wanted, "local") == 0)
                         return mapi_fail(err, MCOM_INIT_SOCKET_ERROR,
-                                         "MAPI_BACKEND=local, but this version has no mapid yet: unset it, or set it to embedded");
-                return mapi_fail(err, MCOM_INIT_SOCKET_ERROR, "MAPI_BACKEND is '%.64s', must be local or embedded", wanted);
+                                         "MAPI_BACKEND=local, but this version has no mapid yet: unset it, or set "
+                                         "it to embedded");
+                return mapi_fail(err, MCOM_INIT_SOCKET_ERROR, "MAPI_BACKEND is '%.64s', must be local or embedded",
+                                 wanted);
         }
         return open_embedded(ret, err);
 }
 
 int client_open(struct client_backend *ret)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         sigset_t mask;
         int r = 0;
 
         siglock_take(&client.lock, &mask);
         if (client.backend.ops == NULL) {
-                struct client_backend b = {0};
+                struct client_backend b = { 0 };
 
                 r = choose(&b, &err);
                 if (r == 0) {
@@ -195,7 +200,8 @@ static struct entry *page_for(int fd)
 
         if (page != NULL)
                 return page;
-        page = mmap(NULL, ENTRIES_PER_PAGE * sizeof *page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        page = mmap(NULL, ENTRIES_PER_PAGE * sizeof *page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                    0);
         if (page == MAP_FAILED)
                 return NULL;
         if (!atomic_compare_exchange_strong(at, &expected, page)) {
@@ -243,8 +249,8 @@ struct client_flow *client_flow_get(int fd)
                 uint32_t users = atomic_load_explicit(&e->users, memory_order_relaxed);
 
                 while (users != 0) /* 0: closed meanwhile and freed */
-                        if (atomic_compare_exchange_weak_explicit(&e->users, &users, users + 1, memory_order_acquire,
-                                                                  memory_order_relaxed))
+                        if (atomic_compare_exchange_weak_explicit(&e->users, &users, users + 1,
+                                                                  memory_order_acquire, memory_order_relaxed))
                                 return e->flow;
         }
         (void)client_fail(MAPI_INVALID_FLOW, "%d", fd);
@@ -275,7 +281,7 @@ struct client_flow *client_flow_take(int fd)
 
 int client_segment(const struct client_backend *b, uint32_t number, struct results_map *ret)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct results_map map;
         sigset_t mask;
         size_t size;
@@ -291,7 +297,7 @@ int client_segment(const struct client_backend *b, uint32_t number, struct resul
                 mem = fd < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
                 if (fd >= 0)
                         (void)close(fd);
-                map = (struct results_map){.mem = mem, .size = size};
+                map = (struct results_map){ .mem = mem, .size = size };
                 if (mem == MAP_FAILED) {
                         map.mem = NULL;
                 } else if (results_check(&map) < 0) {
@@ -311,12 +317,12 @@ int client_segment(const struct client_backend *b, uint32_t number, struct resul
 static int attach_one(struct client_flow *f, const struct client_backend *b, const struct backend_place *p,
                       struct client_function *fn)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct backend_ring ring;
         struct results_map map;
         int r;
 
-        *fn = (struct client_function){.fid = p->fid, .kind = p->kind, .nowait = p->nowait};
+        *fn = (struct client_function){ .fid = p->fid, .kind = p->kind, .nowait = p->nowait };
         if (p->kind == MAPI_RESULT_NONE)
                 return 0;
         if (client_segment(b, p->segment, &map) < 0)
@@ -326,7 +332,9 @@ static int attach_one(struct client_flow *f, const struct client_backend *b, con
         if (p->kind != MAPI_RESULT_PACKETS) {
                 fn->result.size = (int)fn->ref.size;
                 fn->result.res = arena_alloc(f->arena, fn->ref.size);
-                return fn->result.res != NULL ? 0 : client_fail(MAPID_MEM_ALLOCATION_ERROR, "result of %u bytes", fn->ref.size);
+                return fn->result.res != NULL
+                               ? 0
+                               : client_fail(MAPID_MEM_ALLOCATION_ERROR, "result of %u bytes", fn->ref.size);
         }
         fn->ring.shared = (const struct results_ring *)fn->ref.slot;
         r = b->ops->ring(b->state, f->fd, p->fid, &ring, &err);
@@ -342,7 +350,7 @@ static int attach_one(struct client_flow *f, const struct client_backend *b, con
 
 int client_flow_attach(struct client_flow *f, const struct client_backend *b)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct backend_place p;
         struct results_map map;
         unsigned n = 0;

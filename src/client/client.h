@@ -51,7 +51,8 @@ struct client_function {
         enum mapi_result_kind kind;
         bool nowait;
         struct results_ref ref;
-        mapi_results_t result; /* what mapi_read_results() returns: res points to memory of this size, made at connect */
+        mapi_results_t
+                result; /* what mapi_read_results() returns: res points to memory of this size, made at connect */
         struct ring_reader ring;
         bool ring_mapped;
 };

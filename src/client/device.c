@@ -21,7 +21,8 @@ int client_open_trace(const char *path)
         if (strcmp(path, "-") == 0)
                 fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
         else
-                fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO without a writer must not hang us */
+                fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY |
+                                        O_NONBLOCK); /* a FIFO without a writer must not hang us */
         if (fd < 0)
                 return client_fail(MAPI_ERROR_FILE, "%.200s: %s", path, strerror(errno));
         if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode)) {
@@ -44,8 +45,8 @@ static int check_format(int format)
 /** A flow on a private device: a trace, or "null:options", packets out of nowhere. */
 static int create_private(const struct client_backend *b, const char *dev, const char *path)
 {
-        struct backend_source source = {.driver = "trace", .name = dev, .fd = -1};
-        struct mapi_error err = {0};
+        struct backend_source source = { .driver = "trace", .name = dev, .fd = -1 };
+        struct mapi_error err = { 0 };
         int r;
 
         if (strncmp(path, "null:", 5) == 0 || strcmp(path, "null") == 0) {
@@ -68,7 +69,7 @@ static int create_private(const struct client_backend *b, const char *dev, const
 
 static int create_on_device(const struct client_backend *b, const char *dev)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         int r = b->ops->flow_create(b->state, dev, &err);
 
         if (r < 0)
@@ -110,20 +111,22 @@ int mapi_create_flow(const char *dev)
         }
         if (if_nametoindex(dev) != 0)
                 return client_fail(MCOM_INIT_SOCKET_ERROR,
-                                   "%.64s is a network interface, and this version captures from none: mapid is not part of it yet",
+                                   "%.64s is a network interface, and this version captures from none: mapid is "
+                                   "not part of it yet",
                                    dev);
         if (is_trace(dev))
                 return create_private(&b, dev, dev);
         if (strchr(dev, ':') != NULL)
-                return client_fail(MCOM_SOCKET_ERROR, "'%.200s' names remote sensors, and DiMAPI is not part of this version yet",
+                return client_fail(MCOM_SOCKET_ERROR,
+                                   "'%.200s' names remote sensors, and DiMAPI is not part of this version yet",
                                    dev);
         return client_fail(MAPID_NO_DRIVER, "'%.200s' is no device, no interface and no readable trace", dev);
 }
 
 int mapi_create_offline_flow(const char *path, int format)
 {
-        struct backend_source source = {.driver = "trace", .name = path};
-        struct mapi_error err = {0};
+        struct backend_source source = { .driver = "trace", .name = path };
+        struct mapi_error err = { 0 };
         struct client_backend b;
         int r;
 
@@ -180,9 +183,9 @@ static void take_back(char *name)
 
 char *mapi_create_offline_device(const char *path, int format)
 {
-        struct backend_source source = {.driver = "trace", .name = path};
+        struct backend_source source = { .driver = "trace", .name = path };
         char name[MAPI_STR_LENGTH], *result;
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (path == NULL) {
@@ -208,7 +211,7 @@ char *mapi_create_offline_device(const char *path, int format)
 
 int mapi_start_offline_device(const char *dev)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (dev == NULL)
@@ -220,7 +223,7 @@ int mapi_start_offline_device(const char *dev)
 
 int mapi_delete_offline_device(char *dev)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (dev == NULL)

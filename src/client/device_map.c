@@ -13,8 +13,10 @@ int device_map_get(unsigned i, struct device_map_entry *ret)
                 const char *equals = memchr(p, '=', len);
 
                 if (equals != NULL && equals > p && equals + 1 < p + len && i-- == 0) {
-                        *ret = (struct device_map_entry){.name = p, .name_len = (size_t)(equals - p), .path = equals + 1,
-                                                         .path_len = (size_t)(p + len - equals - 1)};
+                        *ret = (struct device_map_entry){ .name = p,
+                                                          .name_len = (size_t)(equals - p),
+                                                          .path = equals + 1,
+                                                          .path_len = (size_t)(p + len - equals - 1) };
                         return 0;
                 }
                 p += len;

@@ -27,9 +27,10 @@ struct embedded_device {
         int number;   /* negative: an offline device */
         bool deleted; /* or private: goes with its last flow */
         bool in_use;
-        uint32_t users; /* calls that wait on it without the lock */
+        uint32_t users;   /* calls that wait on it without the lock */
+        uint32_t holders; /* of them, those that want no step to be made */
         struct device *device;
-        int wake_fd; /* eventfd: kicks the thread */
+        int wake_fd;   /* eventfd: kicks the thread */
         int source_fd; /* the driver's descriptor, for the child of a fork */
         _Atomic uint32_t stop;
         _Atomic uint32_t waiters; /* on .passed */
@@ -57,15 +58,29 @@ struct embedded {
         struct embedded_device *devices;
         struct embedded_writer *writers;
         int last_device;
-        uint32_t drained;                 /* futex word: counts what writers have done while somebody waits */
+        uint32_t drained; /* futex word: counts what writers have done while somebody waits */
         _Atomic uint32_t drained_waiters;
 };
+
+/** The flow, with the lock taken; NULL with the error set and the lock given back. */
+struct flow *embedded_lock_flow(struct embedded *e, int fd, sigset_t *ret_mask, struct mapi_error *err);
+
+/* ---- information (embedded_info.c): calls of struct backend --------------------------------------------------- */
+
+int embedded_flow_info(void *state, int fd, bool next, mapi_flow_info_t *ret, struct mapi_error *err);
+int embedded_function_info(void *state, int fd, int fid, bool next, mapi_function_info_t *ret,
+                           struct mapi_error *err);
+int embedded_device_info(void *state, int id, bool next, mapi_device_info_t *ret, struct mapi_error *err);
+int embedded_library_info(void *state, int library, mapi_lib_info_t *ret, struct mapi_error *err);
+int embedded_libfunct_info(void *state, int library, int number, mapi_libfunct_info_t *ret,
+                           struct mapi_error *err);
+int embedded_stats(void *state, const char *device, struct mapi_stat *ret, struct mapi_error *err);
 
 /* ---- devices (embedded_device.c) --------------------------------------------------------------------------- */
 
 /** Adds an opened source and starts its thread, which does nothing until the device is started. Under the lock. */
-int embedded_device_new(struct embedded *e, const struct capture *c, const char *name, int source_fd, bool private_device,
-                        struct embedded_device **ret, struct mapi_error *err);
+int embedded_device_new(struct embedded *e, const struct capture *c, const char *name, int source_fd,
+                        bool private_device, struct embedded_device **ret, struct mapi_error *err);
 
 struct embedded_device *embedded_device_find(struct embedded *e, const char *name);
 struct embedded_device *embedded_device_of(struct embedded *e, const struct device *d);
@@ -87,7 +102,8 @@ void embedded_wait_gone(struct embedded_device *d);
 /* ---- writers (embedded_writer.c) ----------------------------------------------------------------------------- */
 
 /** Starts the thread of a sink. Under the lock. */
-int embedded_writer_new(struct embedded *e, struct embedded_device *d, int flow, struct sink *sink, struct mapi_error *err);
+int embedded_writer_new(struct embedded *e, struct embedded_device *d, int flow, struct sink *sink,
+                        struct mapi_error *err);
 
 /**
  * Waits until the files of a finished flow are complete, as long as that makes progress; then ends their threads. Without the lock.

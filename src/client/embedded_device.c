@@ -34,7 +34,7 @@ int embedded_thread(void *(*run)(void *), void *argument, struct mapi_error *err
 /** Sleeps until kicked or, if `fd` is there, until it has input. */
 static void sleep_until_kicked(struct embedded_device *d, int fd)
 {
-        struct pollfd p[2] = {{.fd = d->wake_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+        struct pollfd p[2] = { { .fd = d->wake_fd, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
         uint64_t kicks;
 
         (void)poll(p, fd >= 0 ? 2 : 1, -1);
@@ -87,8 +87,8 @@ static struct embedded_device *device_struct(struct embedded *e)
         return d;
 }
 
-int embedded_device_new(struct embedded *e, const struct capture *c, const char *name, int source_fd, bool private_device,
-                        struct embedded_device **ret, struct mapi_error *err)
+int embedded_device_new(struct embedded *e, const struct capture *c, const char *name, int source_fd,
+                        bool private_device, struct embedded_device **ret, struct mapi_error *err)
 {
         struct embedded_device *d = device_struct(e);
         int number = e->last_device + 1, r;

@@ -42,7 +42,8 @@ static void *writer_main(void *argument)
         return NULL;
 }
 
-int embedded_writer_new(struct embedded *e, struct embedded_device *d, int flow, struct sink *sink, struct mapi_error *err)
+int embedded_writer_new(struct embedded *e, struct embedded_device *d, int flow, struct sink *sink,
+                        struct mapi_error *err)
 {
         struct embedded_writer *w;
         int r;

@@ -3,7 +3,7 @@
 
 int mapi_connect(int fd)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
         struct client_flow *f;
         int r = 0;
@@ -29,7 +29,7 @@ int mapi_connect(int fd)
 
 int mapi_close_flow(int fd)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
         struct client_flow *f;
         int r = 0;

@@ -38,7 +38,7 @@ static int mapped_info(int id, mapi_device_info_t *info)
 
 int mapi_get_device_info(int devid, mapi_device_info_t *info)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (open_for_info(&b, info) < 0)
@@ -50,19 +50,20 @@ int mapi_get_device_info(int devid, mapi_device_info_t *info)
 
 int mapi_get_next_device_info(int devid, mapi_device_info_t *info)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (open_for_info(&b, info) < 0)
                 return -1;
-        if (b.ops->device_info(b.state, devid, true, info, &err) == 0 || mapped_info(devid < 0 ? 1 : devid + 1, info) == 0)
+        if (b.ops->device_info(b.state, devid, true, info, &err) == 0 ||
+            mapped_info(devid < 0 ? 1 : devid + 1, info) == 0)
                 return 0;
         return client_fail_with(&err);
 }
 
 int mapi_get_library_info(int libnum, mapi_lib_info_t *info)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (open_for_info(&b, info) < 0)
@@ -77,7 +78,7 @@ int mapi_get_next_library_info(int libnum, mapi_lib_info_t *info)
 
 int mapi_get_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (open_for_info(&b, info) < 0)
@@ -97,7 +98,7 @@ int mapi_get_libfunct_next_info(int libnum, int fnum, mapi_libfunct_info_t *info
 
 int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
         struct client_flow *f;
 
@@ -118,7 +119,7 @@ int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
 
 int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
         mapi_flow_info_t start;
 
@@ -136,7 +137,7 @@ int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info)
 
 static int function_info(int fd, int fid, bool next, mapi_function_info_t *info)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
         mapi_flow_info_t flow;
 
@@ -149,7 +150,8 @@ static int function_info(int fd, int fid, bool next, mapi_function_info_t *info)
         if (client_get(&b) < 0)
                 return -1;
         if (b.ops->flow_info(b.state, fd, false, &flow, &err) < 0)
-                return client_fail(MAPI_INIT_ERROR, "there is no flow %d", fd); /* the code that old programs expect here */
+                return client_fail(MAPI_INIT_ERROR, "there is no flow %d",
+                                   fd); /* the code that old programs expect here */
         return b.ops->function_info(b.state, fd, fid, next, info, &err) < 0 ? client_fail_with(&err) : 0;
 }
 
@@ -166,7 +168,7 @@ int mapi_get_next_function_info(int fd, int fid, mapi_function_info_t *info)
 int mapi_stats(const char *dev, struct mapi_stat *stats)
 {
         struct device_map_entry map;
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (dev == NULL)

@@ -8,7 +8,7 @@
 /** The ring was replaced by a larger one. 0 or -1 with the error stored. */
 static int map_again(struct client_flow *f, struct client_function *fn, const struct client_backend *b)
 {
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct backend_ring ring;
         int r;
 
@@ -23,7 +23,7 @@ static int map_again(struct client_flow *f, struct client_function *fn, const st
 static void at_end(struct client_flow *f, const struct client_backend *b)
 {
         const struct results_flow *status = (const struct results_flow *)f->status.slot;
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
 
         client_clear_error();
         if (__atomic_load_n(&status->status, __ATOMIC_ACQUIRE) == FLOW_FINISHED && status->error != 0 &&
@@ -38,8 +38,10 @@ static void sleep_on(struct client_flow *f, struct ring_reader *r, uint32_t seen
         /* Once more: the writer looks at .waiting after it has stored head, finished or generation. */
         if (__atomic_load_n(&r->shared->head, __ATOMIC_SEQ_CST) == r->tail &&
             __atomic_load_n(&r->shared->finished, __ATOMIC_SEQ_CST) == 0 &&
-            __atomic_load_n(&r->shared->generation, __ATOMIC_SEQ_CST) == r->generation && atomic_load(&f->closed) == 0)
-                (void)futex_wait(&r->shared->wake, seen, -1); /* a signal is no reason to return: look again and wait on */
+            __atomic_load_n(&r->shared->generation, __ATOMIC_SEQ_CST) == r->generation &&
+            atomic_load(&f->closed) == 0)
+                (void)futex_wait(&r->shared->wake, seen,
+                                 -1); /* a signal is no reason to return: look again and wait on */
         __atomic_store_n(&r->mine->waiting, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -47,7 +49,7 @@ static void sleep_on(struct client_flow *f, struct ring_reader *r, uint32_t seen
 static int wait_for_packet(struct client_flow *f, struct client_function *fn, enum ring_state state)
 {
         struct ring_reader *r = &fn->ring;
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
         uint32_t seen;
 
@@ -68,9 +70,12 @@ static int wait_for_packet(struct client_flow *f, struct client_function *fn, en
                 return 0;
         }
         seen = __atomic_load_n(&r->shared->wake, __ATOMIC_SEQ_CST);
-        __atomic_store_n(&r->mine->waiting, 1, __ATOMIC_SEQ_CST); /* before we ask: who blocks after this wakes us */
-        if (__atomic_load_n(&r->shared->want_room, __ATOMIC_SEQ_CST) != 0)
-                b.ops->kick(b.state, f->fd); /* all of it is free */
+        __atomic_store_n(&r->mine->waiting, 1,
+                         __ATOMIC_SEQ_CST); /* before we ask: who blocks after this wakes us */
+        __atomic_thread_fence(
+                __ATOMIC_SEQ_CST); /* our tail before their wish for room: one of us sees the other */
+        if (ring_reader_should_kick(r))
+                b.ops->kick(b.state, f->fd);
         if (b.ops->waiting(b.state, f->fd, fn->fid, &err) < 0) {
                 __atomic_store_n(&r->mine->waiting, 0, __ATOMIC_SEQ_CST);
                 if (atomic_load(&f->closed) != 0)
@@ -100,7 +105,9 @@ static struct mapipkt *next_packet(struct client_flow *f, int fid)
         }
         for (;;) {
                 state = ring_reader_next(&fn->ring, &record);
-                if (__builtin_expect(state == RING_PACKET && atomic_load_explicit(&f->closed, memory_order_relaxed) == 0, 1)) {
+                if (__builtin_expect(state == RING_PACKET &&
+                                             atomic_load_explicit(&f->closed, memory_order_relaxed) == 0,
+                                     1)) {
                         if (__builtin_expect(ring_reader_should_kick(&fn->ring), 0) && client_get(&b) == 0)
                                 b.ops->kick(b.state, f->fd);
                         return record;

@@ -14,7 +14,7 @@ static unsigned long long now_us(void)
 static void leave_error(struct client_flow *f, const struct client_function *fn)
 {
         const struct results_flow *status = (const struct results_flow *)f->status.slot;
-        struct mapi_error err = {0};
+        struct mapi_error err = { 0 };
         struct client_backend b;
 
         if (fn->result.size == 4 && *(const int *)fn->result.res < 0) {

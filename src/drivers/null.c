@@ -1,8 +1,8 @@
 /*
  * The driver of packets that nobody sent: a fixed sequence of valid TCP and UDP packets, for benches and tests.
  *
- * Packet i belongs to flow i modulo `flows`; even flows are TCP, odd ones UDP. Its frame is that of the flow, its time
- * i microseconds after 2024-01-01. Options: packets (0: without end), size (of the frame, bytes), flows.
+ * Packet i belongs to flow i modulo `flows`; even flows are TCP, odd ones UDP. Its frame is that of the flow, its
+ * time i microseconds after 2024-01-01. Options: packets (0: without end), size (of the frame, bytes), flows.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -36,7 +36,8 @@ static uint64_t now_ms(void)
         return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* More of the head, waiting for it if it comes from a pipe. As formats_stream_fill, but 0 means that time is up. */
+/* More of the head, waiting for it if it comes from a pipe. As formats_stream_fill, but 0 means that time is up.
+   */
 static int fill_waiting(struct trace *t, uint64_t deadline_ms)
 {
         for (;;) {
@@ -129,7 +130,8 @@ out:
         return rc;
 }
 
-/* The reader wants bytes that are not there and will not come, or there is damage: remembers and says what this is. */
+/* The reader wants bytes that are not there and will not come, or there is damage: remembers and says what this
+   is. */
 static __attribute__((noinline, cold)) int end_of_trace(struct trace *t, int rc, const char *why,
                                                         struct mapi_error *err)
 {

@@ -58,7 +58,7 @@ int engine_device_add(struct engine *e, const struct capture *c, int number, con
 
 void engine_device_disown(struct device *d)
 {
-        d->capture = (struct capture){0};
+        d->capture = (struct capture){ 0 };
 }
 
 void engine_device_start(struct device *d)
@@ -171,7 +171,7 @@ int device_publish(struct device *d, struct mapi_error *err)
         }
         n = 0;
         for (struct flow *f = d->flows; f != NULL; f = f->next)
-                flows[n++] = (struct graph_flow){.number = f->number, .n = f->n, .fn = f->fn, .owner = f};
+                flows[n++] = (struct graph_flow){ .number = f->number, .n = f->n, .fn = f->fn, .owner = f };
         r = graph_compile(flows, n, d->engine->options.count_functions, &g, err);
         if (r < 0)
                 goto out;

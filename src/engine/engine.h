@@ -24,8 +24,8 @@ struct flow;
 struct engine_options {
         uint64_t (*now_s)(void *context); /* seconds since 1970, for the end of a flow; any thread */
         void *context;
-        uint64_t seed;         /* of random functions; the same seed, the same run */
-        bool count_functions;  /* packets in and out of every function */
+        uint64_t seed;        /* of random functions; the same seed, the same run */
+        bool count_functions; /* packets in and out of every function */
 };
 
 /** NULL: no memory. */
@@ -82,9 +82,9 @@ void engine_device_reap(struct device *d);
 /* ---- the worker's call ----------------------------------------------------------------------------------- */
 
 enum engine_state {
-        ENGINE_WORKED,   /* there is more to do: call again */
-        ENGINE_IDLE,     /* nothing came: poll engine_device_fd(), or wait to be kicked */
-        ENGINE_BLOCKED,  /* a ring or a sink of a trace's flow is full, or a sink is not drained yet: wait to be kicked */
+        ENGINE_WORKED, /* there is more to do: call again */
+        ENGINE_IDLE,   /* nothing came: poll engine_device_fd(), or wait to be kicked */
+        ENGINE_BLOCKED, /* a ring or a sink of a trace's flow is full, or a sink is not drained yet: wait to be kicked */
         ENGINE_FINISHED, /* the trace is over and all its flows know; a new flow is a reason for a kick */
         ENGINE_STOPPED   /* not started, or held: wait to be kicked */
 };
@@ -103,7 +103,7 @@ struct flow_home {
         struct segments *segments;
         uint64_t ring_bytes; /* size of a packet ring to begin with */
         uint64_t sink_bytes;
-        void *owner;         /* the session; for finding flows of the same owner */
+        void *owner; /* the session; for finding flows of the same owner */
 };
 
 /** A new flow on a device, not connected. Numbers rise over all devices of the engine, from 1. */
@@ -117,9 +117,9 @@ struct device *engine_flow_device(const struct flow *f);
  * Applying a function, in the three steps of graph/instance.h: begin and end are control calls, instance_start() may run
  * between them without holding up anybody. refs: the instances that the r/f pairs name.
  */
-int engine_apply_begin(struct flow *f, const struct mapi_function *def, const char *library, const struct mapi_value *values,
-                       uint32_t nvalues, struct instance *const *refs, uint32_t nrefs, struct instance **ret,
-                       struct mapi_error *err);
+int engine_apply_begin(struct flow *f, const struct mapi_function *def, const char *library,
+                       const struct mapi_value *values, uint32_t nvalues, struct instance *const *refs,
+                       uint32_t nrefs, struct instance **ret, struct mapi_error *err);
 
 /** started: what instance_start() said. Returns the fid, or the error; then the instance is gone. */
 int engine_apply_end(struct flow *f, struct instance *in, int started, struct mapi_error *err);

@@ -20,8 +20,8 @@ int engine_flow_new(struct engine *e, struct device *d, const struct flow_home *
         f->arena = a;
         f->home = *home;
         f->number = e->last_flow + 1;
-        r = segments_alloc(home->segments, RESULTS_FLOW, f->number, 0, sizeof(struct results_flow), 1, MAPI_COMBINE_SERIAL,
-                           &f->place, err);
+        r = segments_alloc(home->segments, RESULTS_FLOW, f->number, 0, sizeof(struct results_flow), 1,
+                           MAPI_COMBINE_SERIAL, &f->place, err);
         if (r < 0) {
                 arena_free(&a);
                 return r;
@@ -59,9 +59,9 @@ static uint64_t queue_bytes(const struct flow *f, uint64_t wanted)
         return need > wanted ? need : wanted;
 }
 
-int engine_apply_begin(struct flow *f, const struct mapi_function *def, const char *library, const struct mapi_value *values,
-                       uint32_t nvalues, struct instance *const *refs, uint32_t nrefs, struct instance **ret,
-                       struct mapi_error *err)
+int engine_apply_begin(struct flow *f, const struct mapi_function *def, const char *library,
+                       const struct mapi_value *values, uint32_t nvalues, struct instance *const *refs,
+                       uint32_t nrefs, struct instance **ret, struct mapi_error *err)
 {
         struct instance_env env = {
                 .arena = f->arena,
@@ -71,7 +71,8 @@ int engine_apply_begin(struct flow *f, const struct mapi_function *def, const ch
                 .library = library,
                 .flow = f->number,
                 .fid = f->last_fid + 1,
-                .seed = f->device->engine->options.seed + (uint64_t)f->number * 0x9e3779b97f4a7c15u + (uint64_t)f->last_fid,
+                .seed = f->device->engine->options.seed + (uint64_t)f->number * 0x9e3779b97f4a7c15u +
+                        (uint64_t)f->last_fid,
                 .ring_bytes = queue_bytes(f, f->home.ring_bytes),
                 .sink_bytes = queue_bytes(f, f->home.sink_bytes),
         };
@@ -167,7 +168,7 @@ int engine_flow_detach(struct flow *f, struct mapi_error *err)
 void engine_flow_finish(struct flow *f)
 {
         struct results_flow *status = f->place.mem;
-        struct graph_flow one = {.number = f->number, .n = f->n, .fn = f->fn, .owner = f};
+        struct graph_flow one = { .number = f->number, .n = f->n, .fn = f->fn, .owner = f };
         struct graph *g;
 
         if (__atomic_load_n(&status->status, __ATOMIC_ACQUIRE) == FLOW_ACTIVE) {
@@ -264,13 +265,13 @@ int engine_grow_rings(struct flow *waiting, const struct ring *but, struct mapi_
                         continue;
                 for (uint32_t k = 0; k < f->n; k++) {
                         struct ring *r = f->fn[k]->ring;
-                        struct mapi_error why = {0};
+                        struct mapi_error why = { 0 };
 
                         if (r == NULL || r == but || __atomic_load_n(&r->shared->want_room, __ATOMIC_RELAXED) == 0)
                                 continue;
                         if (ring_grow(r, &why) < 0)
-                                return mapi_fail(err, MAPI_RING_LIMIT_ERROR, "function %d of flow %d (%s)", f->fn[k]->fid,
-                                                 f->number, why.text);
+                                return mapi_fail(err, MAPI_RING_LIMIT_ERROR, "function %d of flow %d (%s)",
+                                                 f->fn[k]->fid, f->number, why.text);
                         grown++;
                 }
         }

@@ -28,7 +28,7 @@ struct device {
         _Atomic uint32_t finished;
         /* the worker's */
         _Alignas(64) uint64_t running; /* generation of the plan it has taken up */
-        bool ended; /* recv has said END or damage */
+        bool ended;                    /* recv has said END or damage */
         bool waiting_for_room;
         struct mapi_error error; /* written before .finished is */
         struct capture capture;
@@ -38,8 +38,8 @@ struct device {
         struct arena *arena;
         int number;
         char *name;
-        struct flow *flows; /* connected ones, by number */
-        uint32_t nflows;    /* all of them */
+        struct flow *flows;    /* connected ones, by number */
+        uint32_t nflows;       /* all of them */
         struct graph *retired; /* plans that were replaced and may still be in use */
         uint64_t generations;
 };

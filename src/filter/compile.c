@@ -14,8 +14,8 @@ static uint64_t program_hash(const struct filter *f)
         return h;
 }
 
-int filter_compile(struct arena *a, const char *text, uint16_t linktype, uint32_t snaplen, const struct filter **ret,
-                   struct mapi_error *err)
+int filter_compile(struct arena *a, const char *text, uint16_t linktype, uint32_t snaplen,
+                   const struct filter **ret, struct mapi_error *err)
 {
         struct bpf_program program;
         struct filter *f;

@@ -24,8 +24,8 @@ struct filter;
  * Compiles an expression for a link type, optimised, netmask 0. May ask the name service: never on the packet path.
  * Errors   1025 with libpcap's sentence, 1027 no handle, 9000 too long, 3084
  */
-int filter_compile(struct arena *a, const char *text, uint16_t linktype, uint32_t snaplen, const struct filter **ret,
-                   struct mapi_error *err);
+int filter_compile(struct arena *a, const char *text, uint16_t linktype, uint32_t snaplen,
+                   const struct filter **ret, struct mapi_error *err);
 
 /** Same program for the same link type: same verdict on every packet. */
 bool filter_equal(const struct filter *a, const struct filter *b);

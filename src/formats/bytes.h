@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The caller has checked that the bytes are there. `swap`: the bytes are in the other order than this machine's. */
+/* The caller has checked that the bytes are there. `swap`: the bytes are in the other order than this machine's.
+   */
 
 static inline uint16_t formats_get16(const uint8_t *p, int swap)
 {

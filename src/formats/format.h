@@ -1,6 +1,6 @@
 /*
- * What every trace format is to the rest: bytes in, packet views out. Readers touch no file and no clock, so that a fuzzer
- * can feed them; they are told what is in memory by a window and say how much more they need.
+ * What every trace format is to the rest: bytes in, packet views out. Readers touch no file and no clock, so that
+ * a fuzzer can feed them; they are told what is in memory by a window and say how much more they need.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -10,7 +10,8 @@
 #include <mapi/errors.h>
 #include <mapi/packet.h>
 
-/** Results besides a count: no byte is left; anything below is -code of <mapi/errors.h>, with a sentence in .why. */
+/** Results besides a count: no byte is left; anything below is -code of <mapi/errors.h>, with a sentence in .why.
+ *  */
 #define FORMATS_END (-1)
 
 /** No reader needs more than this many bytes in memory at once. */
@@ -74,7 +75,8 @@ int formats_open(struct formats_reader *r, struct formats_window *w, int eof);
 
 /**
  * Fills up to `most` views whose caplen add up to at most max_bytes. Their bytes are those of the window.
- * Returns  > 0 views; 0 see need_bytes and next_caplen; -9002 damaged here (after everything before was handed out)
+ * Returns  > 0 views; 0 see need_bytes and next_caplen; -9002 damaged here (after everything before was handed
+ * out)
  */
 static inline int formats_read(struct formats_reader *r, struct formats_window *w, struct mapi_view *pkt,
                                unsigned most, size_t max_bytes)

@@ -1,5 +1,6 @@
 /*
- * Reads the records of pcap files: both byte orders, micro- and nanoseconds, the "modified" header of old Linux kernels.
+ * Reads the records of pcap files: both byte orders, micro- and nanoseconds, the "modified" header of old Linux
+ * kernels.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -15,7 +16,8 @@
 #define MAGIC_NS 0xa1b23c4du
 #define MAGIC_MODIFIED 0xa1b2cd34u
 
-/* Until version 2.3 the two lengths of a record were the other way round; in 2.3 itself it depends on the writer. */
+/* Until version 2.3 the two lengths of a record were the other way round; in 2.3 itself it depends on the
+   writer. */
 enum lengths { LENGTHS_NORMAL = 0, LENGTHS_REVERSED, LENGTHS_EITHER };
 
 /* "2 bytes of header" or "1514 bytes": what is wanted from p on, and nothing was handed out. */
@@ -145,7 +147,8 @@ int formats_pcap_open(struct formats_reader *r, struct formats_window *w, int eo
         r->nano = magic == MAGIC_NS;
         r->header_bytes = magic == MAGIC_MODIFIED ? MODIFIED_RECORD_HEADER_BYTES : RECORD_HEADER_BYTES;
         r->lengths = minor < 3 ? LENGTHS_REVERSED : minor == 3 ? LENGTHS_EITHER : LENGTHS_NORMAL;
-        /* Like libpcap, a packet is cut at the file's snaplen, so that nobody meets a longer one than was announced. */
+        /* Like libpcap, a packet is cut at the file's snaplen, so that nobody meets a longer one than was
+           announced. */
         r->snaplen = snaplen == 0 || snaplen > MAPI_CAPLEN_MAX ? MAPI_CAPLEN_MAX : snaplen;
         /* The upper half of the field speaks of checksums at the end of frames. */
         r->linktype = formats_dlt_from_linktype((uint16_t)formats_get32(w->p + 20, swapped));

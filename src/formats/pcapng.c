@@ -1,5 +1,6 @@
 /*
- * Reads the blocks of pcapng files: sections in either byte order, interfaces with their own clocks and link types.
+ * Reads the blocks of pcapng files: sections in either byte order, interfaces with their own clocks and link
+ * types.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

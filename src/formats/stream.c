@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The incomplete record at the end of a block is moved in front of this place, so that reads always go to whole pages. */
+/* The incomplete record at the end of a block is moved in front of this place, so that reads always go to whole
+   pages. */
 #define BLOCK_AT FORMATS_RECORD_MAX
 #define BUFFER_BYTES (BLOCK_AT + FORMATS_BLOCK_BYTES)
 

@@ -1,6 +1,6 @@
 /*
- * The bytes of a trace from an open descriptor: large reads into one buffer that is used again and again, decompressed on
- * the way if need be. Never waits for a pipe.
+ * The bytes of a trace from an open descriptor: large reads into one buffer that is used again and again,
+ * decompressed on the way if need be. Never waits for a pipe.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -14,15 +14,16 @@ int mapi_predicate_bpf(struct mapi_fn *fn, const char *expression, struct mapi_e
         return filter_compile(in->arena, expression, fn->device->linktype, fn->device->snaplen, &in->filter, err);
 }
 
-int mapi_predicate_literals(struct mapi_fn *fn, const struct mapi_literal *lit, size_t n, uint32_t offset, uint32_t depth,
-                            struct mapi_error *err)
+int mapi_predicate_literals(struct mapi_fn *fn, const struct mapi_literal *lit, size_t n, uint32_t offset,
+                            uint32_t depth, struct mapi_error *err)
 {
         struct instance *in = instance_of(fn);
 
         return match_new(in->arena, lit, n, offset, depth, &in->match, err);
 }
 
-uint8_t *mapi_emit(struct mapi_fn *fn, const struct mapi_view *like, uint32_t caplen, uint32_t wirelen, uint64_t ts)
+uint8_t *mapi_emit(struct mapi_fn *fn, const struct mapi_view *like, uint32_t caplen, uint32_t wirelen,
+                   uint64_t ts)
 {
         return emit_packet(instance_of(fn), like, caplen, wirelen, ts);
 }
@@ -91,7 +92,7 @@ void mapi_ring_put(struct mapi_fn *fn, const struct mapi_batch *b, mapi_sel in)
 {
         struct ring *ring = instance_of(fn)->ring;
 
-        MAPI_SEL_EACH(i, in)
+        MAPI_SEL_EACH (i, in)
                 (void)ring_put(ring, &b->pkt[i]); /* a drop is counted in the ring */
 }
 

@@ -35,14 +35,15 @@ static uint8_t *place(struct emitter *e, const struct mapi_view *like, uint32_t 
         if (e->batch->n == MAPI_BATCH_MAX || e->cap - e->used < caplen)
                 flush(e);
         v = &e->batch->pkt[e->batch->n++];
-        *v = like != NULL ? *like : (struct mapi_view){.linktype = e->fn->fn.device->linktype};
+        *v = like != NULL ? *like : (struct mapi_view){ .linktype = e->fn->fn.device->linktype };
         v->data = e->buf + e->used;
         v->caplen = caplen;
         e->used += ((size_t)caplen + 7) & ~(size_t)7;
         return (uint8_t *)(uintptr_t)v->data;
 }
 
-uint8_t *emit_packet(struct instance *in, const struct mapi_view *like, uint32_t caplen, uint32_t wirelen, uint64_t ts)
+uint8_t *emit_packet(struct instance *in, const struct mapi_view *like, uint32_t caplen, uint32_t wirelen,
+                     uint64_t ts)
 {
         struct emitter *e = in->emitter;
         uint8_t *to;
@@ -90,8 +91,7 @@ static void run_copies(struct sub *s)
                 out = all;
         b->parsed = 0; /* the headers may have been changed */
         if (s->rest.stepwise) {
-                MAPI_SEL_EACH(i, out)
-                {
+                MAPI_SEL_EACH (i, out) {
                         chain_snapshot(&s->rest);
                         chain_run(&s->rest, b, MAPI_SEL_BIT(i));
                 }
@@ -113,7 +113,7 @@ void sub_run(struct sub *s, struct mapi_batch *b, mapi_sel in)
                 emit_end(e->fn);
                 return;
         }
-        MAPI_SEL_EACH(i, in) {
+        MAPI_SEL_EACH (i, in) {
                 const struct mapi_view *v = &b->pkt[i];
 
                 if (e->batch->n == MAPI_BATCH_MAX || e->cap - e->used < v->caplen)

@@ -37,7 +37,8 @@ static inline struct graph_head *graph_head(struct graph *g)
  * count    true: operations count packets in and out of every function
  * Returns  0, or -3084
  */
-int graph_compile(const struct graph_flow *flows, uint32_t n, bool count, struct graph **ret, struct mapi_error *err);
+int graph_compile(const struct graph_flow *flows, uint32_t n, bool count, struct graph **ret,
+                  struct mapi_error *err);
 
 /** Frees the plan (not the instances). No worker may be using it. */
 void graph_free(struct graph **g);
@@ -93,9 +94,9 @@ void graph_finish_rings(struct graph *g, uint32_t flow);
 
 struct graph_facts {
         uint32_t operations;
-        uint32_t filters;  /* different ones, after sharing */
+        uint32_t filters; /* different ones, after sharing */
         uint32_t patterns;
-        uint32_t steps;    /* step groups */
+        uint32_t steps; /* step groups */
         uint32_t queues;
 };
 

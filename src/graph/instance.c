@@ -6,8 +6,9 @@
 
 static int argument_code(uint32_t position)
 {
-        static const int code[] = {MFUNCT_INVALID_ARGUMENT_1, MFUNCT_INVALID_ARGUMENT_2, MFUNCT_INVALID_ARGUMENT_3,
-                                   MFUNCT_INVALID_ARGUMENT_4, MFUNCT_INVALID_ARGUMENT_5, MFUNCT_INVALID_ARGUMENT_6};
+        static const int code[] = { MFUNCT_INVALID_ARGUMENT_1, MFUNCT_INVALID_ARGUMENT_2,
+                                    MFUNCT_INVALID_ARGUMENT_3, MFUNCT_INVALID_ARGUMENT_4,
+                                    MFUNCT_INVALID_ARGUMENT_5, MFUNCT_INVALID_ARGUMENT_6 };
 
         return position < sizeof code / sizeof code[0] ? code[position] : MFUNCT_INVALID_ARGUMENT;
 }
@@ -21,8 +22,8 @@ static int check_ranges(const struct mapi_function *def, const struct mapi_value
 
                 if ((s->letter == 'i' || s->letter == 'c') && s->min < s->max &&
                     (values[i].num < s->min || values[i].num > s->max))
-                        return mapi_fail(err, argument_code(i), "%s: %s is %lld, must be %lld to %lld", def->name, s->name,
-                                         values[i].num, s->min, s->max);
+                        return mapi_fail(err, argument_code(i), "%s: %s is %lld, must be %lld to %lld", def->name,
+                                         s->name, values[i].num, s->min, s->max);
         }
         return 0;
 }
@@ -67,8 +68,8 @@ static int result_new(struct instance *in, struct segments *segments, struct map
         if (kind == RESULTS_FREE || in->fn.result_size == 0 || in->fn.result_size == in->place_size)
                 return 0;
         segments_release(segments, &in->place);
-        r = segments_alloc(segments, kind, in->flow, in->fid, in->fn.result_size, 1, in->fn.def->result.combine, &in->place,
-                           err);
+        r = segments_alloc(segments, kind, in->flow, in->fid, in->fn.result_size, 1, in->fn.def->result.combine,
+                           &in->place, err);
         if (r < 0)
                 return r;
         in->place_size = in->fn.result_size;
@@ -115,7 +116,8 @@ static void describe(struct instance *in, const struct mapi_function *def, const
         }
 }
 
-static int give_up(const struct mapi_function *def, const struct mapi_value *values, uint32_t n, struct mapi_error *err)
+static int give_up(const struct mapi_function *def, const struct mapi_value *values, uint32_t n,
+                   struct mapi_error *err)
 {
         for (uint32_t i = 0; i < n; i++)
                 if (values[i].fd >= 0)
@@ -123,9 +125,9 @@ static int give_up(const struct mapi_function *def, const struct mapi_value *val
         return mapi_fail(err, MAPID_MEM_ALLOCATION_ERROR, "%s", def->name);
 }
 
-int instance_prepare(const struct mapi_function *def, const struct instance_env *env, const struct mapi_value *values,
-                     uint32_t nvalues, struct instance *const *refs, uint32_t nrefs, struct instance **ret,
-                     struct mapi_error *err)
+int instance_prepare(const struct mapi_function *def, const struct instance_env *env,
+                     const struct mapi_value *values, uint32_t nvalues, struct instance *const *refs,
+                     uint32_t nrefs, struct instance **ret, struct mapi_error *err)
 {
         struct instance *in = arena_alloc(env->arena, sizeof *in);
         int r;
@@ -164,7 +166,8 @@ int instance_start(struct instance *in, struct mapi_error *err)
                         return r;
         }
         if (def->shape == MAPI_PREDICATE && in->filter == NULL && in->match == NULL)
-                return mapi_fail(err, MFUNCT_COULD_NOT_APPLY_FUNCT, "%s hands over neither a filter nor a pattern", def->name);
+                return mapi_fail(err, MFUNCT_COULD_NOT_APPLY_FUNCT, "%s hands over neither a filter nor a pattern",
+                                 def->name);
         return 0;
 }
 
@@ -238,8 +241,8 @@ int instance_reset(struct instance *in)
                 in->fn.def->reset(&in->fn);
                 return 0;
         }
-        if (s == NULL || in->fn.def->result.kind != MAPI_RESULT_COUNTER || in->fn.def->result.combine != MAPI_COMBINE_SUM ||
-            in->fn.result_size != 8)
+        if (s == NULL || in->fn.def->result.kind != MAPI_RESULT_COUNTER ||
+            in->fn.def->result.combine != MAPI_COMBINE_SUM || in->fn.result_size != 8)
                 return -1;
         __atomic_store_n(&s->base, in->before, __ATOMIC_RELAXED);
         return 0;

@@ -27,8 +27,8 @@ struct instance {
         struct quota *quota;
         struct mapi_value *values;
         uint32_t nvalues;
-        struct segment_place place; /* its result */
-        uint32_t place_size;        /* bytes allocated for it */
+        struct segment_place place;      /* its result */
+        uint32_t place_size;             /* bytes allocated for it */
         uint64_t ring_bytes, sink_bytes; /* wanted sizes */
         /* what a predicate asked for */
         const struct filter *filter;
@@ -45,11 +45,12 @@ struct instance {
         uint32_t room_bytes;   /* bytes of queue for each of them at the most; 0: fixed part plus its own caplen */
         /* the worker's */
         struct emitter *emitter; /* transformers: of the plan in force */
+        uint32_t wishes;         /* for room, see graph_want_room() */
         uint64_t random;
         uint64_t packets, passed; /* function statistics, if the plan counts them */
         uint64_t emit_dropped;
         bool started;
-        bool ended; /* .finish has said its last */
+        bool ended;   /* .finish has said its last */
         void *zombie; /* its flow, closed but still read by others */
 };
 
@@ -81,9 +82,9 @@ struct instance_env {
  * refs     the targets of its r/f pairs, resolved by the caller
  * Returns  0 or an error; after a failing start or complete the caller calls instance_free()
  */
-int instance_prepare(const struct mapi_function *def, const struct instance_env *env, const struct mapi_value *values,
-                     uint32_t nvalues, struct instance *const *refs, uint32_t nrefs, struct instance **ret,
-                     struct mapi_error *err);
+int instance_prepare(const struct mapi_function *def, const struct instance_env *env,
+                     const struct mapi_value *values, uint32_t nvalues, struct instance *const *refs,
+                     uint32_t nrefs, struct instance **ret, struct mapi_error *err);
 int instance_start(struct instance *in, struct mapi_error *err);
 int instance_complete(struct instance *in, struct segments *segments, struct mapi_error *err);
 

@@ -46,8 +46,8 @@ struct chain {
         uint32_t nslots;
         uint32_t nclear; /* slots that a step group reads: they must be right even where the writer was skipped */
         uint32_t *clear;
-        bool stepwise;   /* packets must go one by one */
-        uint32_t nread;  /* its instances that others read */
+        bool stepwise;  /* packets must go one by one */
+        uint32_t nread; /* its instances that others read */
         struct instance **read;
 };
 

@@ -46,9 +46,13 @@ void graph_room(struct graph *g, unsigned *ret_packets, size_t *ret_bytes)
         *ret_bytes = bytes;
 }
 
-static void want_room(struct instance *in, uint32_t yes)
+/** Numbers the wish, so that a reader kicks once for each and not with every packet until the worker runs. */
+static void want_room(struct instance *in)
 {
-        __atomic_store_n(in->ring != NULL ? &in->ring->shared->want_room : &in->sink->want_room, yes, __ATOMIC_SEQ_CST);
+        if (++in->wishes == 0)
+                in->wishes = 1;
+        __atomic_store_n(in->ring != NULL ? &in->ring->shared->want_room : &in->sink->want_room, in->wishes,
+                         __ATOMIC_SEQ_CST);
 }
 
 bool graph_want_room(struct graph *g, size_t bytes)
@@ -61,7 +65,7 @@ bool graph_want_room(struct graph *g, size_t bytes)
 
                 if (free_bytes(in) >= need)
                         continue;
-                want_room(in, 1);
+                want_room(in);
                 if (free_bytes(in) < need) /* once more: the reader may have moved before it could see the wish */
                         blocked = true;
         }
@@ -78,8 +82,12 @@ bool graph_want_room(struct graph *g, size_t bytes)
 
 void graph_have_room(struct graph *g)
 {
-        for (uint32_t i = 0; i < g->nqueues; i++)
-                want_room(g->queue[i], 0);
+        for (uint32_t i = 0; i < g->nqueues; i++) {
+                struct instance *in = g->queue[i];
+
+                __atomic_store_n(in->ring != NULL ? &in->ring->shared->want_room : &in->sink->want_room, 0,
+                                 __ATOMIC_RELAXED);
+        }
 }
 
 void graph_publish(struct graph *g, bool urgent)
@@ -109,7 +117,7 @@ static bool room_behind(const struct graph_flow *f, uint32_t from)
                 if (in->ring == NULL && in->sink == NULL)
                         continue;
                 if (free_bytes(in) < packets * (in->fn.def->room.per_packet + RECORD_HEAD_MAX + caplen)) {
-                        want_room(in, 1);
+                        want_room(in);
                         if (free_bytes(in) < packets * (in->fn.def->room.per_packet + RECORD_HEAD_MAX + caplen))
                                 return false;
                 }
@@ -158,7 +166,7 @@ void graph_want_drain(struct graph *g, uint32_t flow)
 {
         for (uint32_t k = 0; k < g->flow[flow].n; k++)
                 if (g->flow[flow].fn[k]->sink != NULL)
-                        want_room(g->flow[flow].fn[k], 1);
+                        want_room(g->flow[flow].fn[k]);
 }
 
 void graph_finish_rings(struct graph *g, uint32_t flow)

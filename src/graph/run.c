@@ -8,7 +8,7 @@ static mapi_sel run_match(const struct match *m, const struct mapi_batch *b, map
 {
         mapi_sel out = 0;
 
-        MAPI_SEL_EACH(i, in)
+        MAPI_SEL_EACH (i, in)
                 out |= (mapi_sel)match_test(m, b->pkt[i].data, b->pkt[i].caplen) << i;
         return out;
 }
@@ -20,8 +20,7 @@ static void run_step(const struct step *s, const mapi_sel *slot, struct mapi_bat
 
         for (uint32_t m = 0; m < s->n; m++)
                 any |= slot[s->member[m].in];
-        MAPI_SEL_EACH(i, any)
-        {
+        MAPI_SEL_EACH (i, any) {
                 for (uint32_t m = 0; m < s->n; m++)
                         chain_snapshot(&s->member[m].body);
                 for (uint32_t m = 0; m < s->n; m++)

@@ -43,12 +43,12 @@ enum results_kind {
 struct results_entry {
         uint32_t kind; /* written last, with release */
         int32_t flow;
-        int32_t fid; /* 0 for RESULTS_FLOW */
-        uint32_t size;    /* bytes of one result */
-        uint32_t offset;  /* of the first worker's slot, from the start of the segment, a multiple of 64 */
-        uint32_t stride;  /* from one worker's slot to the next */
-        uint32_t workers; /* slots */
-        uint32_t combine; /* enum mapi_combine */
+        int32_t fid;         /* 0 for RESULTS_FLOW */
+        uint32_t size;       /* bytes of one result */
+        uint32_t offset;     /* of the first worker's slot, from the start of the segment, a multiple of 64 */
+        uint32_t stride;     /* from one worker's slot to the next */
+        uint32_t workers;    /* slots */
+        uint32_t combine;    /* enum mapi_combine */
         uint32_t generation; /* counts reuses of this entry */
         uint32_t unused[7];
 };
@@ -56,9 +56,9 @@ static_assert(sizeof(struct results_entry) == 64, "one line");
 
 /** How a flow stands. Written by its device's worker and by the control thread before and after it. */
 struct results_flow {
-        uint32_t status;  /* enum mapi_flow_status */
-        int32_t error;    /* code of <mapi/errors.h>, 0: none */
-        uint64_t end_s;   /* seconds since 1970 when it finished, 0 before */
+        uint32_t status; /* enum mapi_flow_status */
+        int32_t error;   /* code of <mapi/errors.h>, 0: none */
+        uint64_t end_s;  /* seconds since 1970 when it finished, 0 before */
         uint64_t unused[6];
 };
 static_assert(sizeof(struct results_flow) == 64, "one line");
@@ -66,12 +66,13 @@ static_assert(sizeof(struct results_flow) == 64, "one line");
 /** The writer's side of a packet ring. head counts bytes since the ring was made and never goes back. */
 struct results_ring {
         uint64_t head;
-        uint64_t dropped;     /* packets lost because the ring was full */
-        uint64_t size_bytes;  /* of the data, a power of two */
-        uint32_t generation;  /* counts up when the ring has been replaced by a larger one */
-        uint32_t wake;        /* futex word of the reader: changes when it should look again */
-        uint32_t finished;    /* no packet will come any more */
-        uint32_t want_room;   /* the worker waits: kick it when half of the ring is free */
+        uint64_t dropped;    /* packets lost because the ring was full */
+        uint64_t size_bytes; /* of the data, a power of two */
+        uint32_t generation; /* counts up when the ring has been replaced by a larger one */
+        uint32_t wake;       /* futex word of the reader: changes when it should look again */
+        uint32_t finished;   /* no packet will come any more */
+        uint32_t
+                want_room; /* not 0: the worker waits, for the n-th time: kick it once when half of the ring is free */
         uint64_t unused[3];
 };
 static_assert(sizeof(struct results_ring) == 64, "one line");

@@ -14,7 +14,8 @@ int results_check(const struct results_map *map)
         memcpy(&h, map->mem, sizeof h);
         if (h.magic != RESULTS_MAGIC || h.version != RESULTS_VERSION || h.size_bytes != map->size)
                 return -1;
-        if (h.entries_offset != RESULTS_LINE || h.entries > (map->size - RESULTS_LINE) / sizeof(struct results_entry))
+        if (h.entries_offset != RESULTS_LINE ||
+            h.entries > (map->size - RESULTS_LINE) / sizeof(struct results_entry))
                 return -1;
         return 0;
 }
@@ -33,8 +34,8 @@ int results_find(const struct results_map *map, uint32_t entry, int flow, int fi
         if (e.kind == RESULTS_FREE || e.kind > RESULTS_RING || e.flow != flow || e.fid != fid)
                 return -1;
         head = e.kind == RESULTS_COUNTER || e.kind == RESULTS_RECORD ? sizeof(struct mapi_slot) : 0;
-        if (e.workers == 0 || e.workers > 4096 || e.stride > map->size || e.offset > map->size || e.offset % RESULTS_LINE != 0 ||
-            e.stride % RESULTS_LINE != 0)
+        if (e.workers == 0 || e.workers > 4096 || e.stride > map->size || e.offset > map->size ||
+            e.offset % RESULTS_LINE != 0 || e.stride % RESULTS_LINE != 0)
                 return -1;
         end = (uint64_t)e.offset + (uint64_t)e.stride * (e.workers - 1) + head + e.size;
         if (end > map->size || (e.workers > 1 && e.stride < head + e.size))
@@ -43,8 +44,12 @@ int results_find(const struct results_map *map, uint32_t entry, int flow, int fi
             (e.kind == RESULTS_FLOW && e.size != sizeof(struct results_flow)) ||
             (e.kind == RESULTS_RING && e.size != sizeof(struct results_ring)))
                 return -1;
-        *ret = (struct results_ref){.slot = map->mem + e.offset, .kind = e.kind, .size = e.size, .stride = e.stride,
-                                    .workers = e.workers, .combine = e.combine};
+        *ret = (struct results_ref){ .slot = map->mem + e.offset,
+                                     .kind = e.kind,
+                                     .size = e.size,
+                                     .stride = e.stride,
+                                     .workers = e.workers,
+                                     .combine = e.combine };
         return 0;
 }
 
@@ -109,7 +114,8 @@ int results_read(const struct results_ref *ref, void *ret)
                 for (uint32_t w = 1; w < ref->workers; w++) {
                         const struct mapi_slot *s = (const void *)(ref->slot + (size_t)w * ref->stride);
 
-                        if (__atomic_load_n(&s->stamp, __ATOMIC_RELAXED) > __atomic_load_n(&best->stamp, __ATOMIC_RELAXED))
+                        if (__atomic_load_n(&s->stamp, __ATOMIC_RELAXED) >
+                            __atomic_load_n(&best->stamp, __ATOMIC_RELAXED))
                                 best = s;
                 }
                 return record_copy(best, ref->size, ret);

@@ -20,8 +20,8 @@ static int ring_map(struct ring *r, uint64_t size)
         if (base == MAP_FAILED)
                 goto fail;
         if (mmap(base, RESULTS_PAGE + size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-            mmap(base + RESULTS_PAGE + size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, RESULTS_PAGE) ==
-                    MAP_FAILED ||
+            mmap(base + RESULTS_PAGE + size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                 RESULTS_PAGE) == MAP_FAILED ||
             fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 goto fail;
         r->fd = fd;
@@ -42,14 +42,16 @@ static void ring_unmap(struct ring *r)
         close(r->fd);
 }
 
-int ring_init(struct ring *r, uint64_t size_bytes, struct results_ring *shared, struct quota *q, struct mapi_error *err)
+int ring_init(struct ring *r, uint64_t size_bytes, struct results_ring *shared, struct quota *q,
+              struct mapi_error *err)
 {
         uint64_t size = RESULTS_PAGE;
 
         while (size < size_bytes && size < (1ull << 40))
                 size *= 2;
         if (quota_take(q, size) < 0)
-                return mapi_fail(err, MAPI_LIMIT_ERROR, "no memory for a packet ring of %llu bytes in this session",
+                return mapi_fail(err, MAPI_LIMIT_ERROR,
+                                 "no memory for a packet ring of %llu bytes in this session",
                                  (unsigned long long)size);
         if (ring_map(r, size) < 0) {
                 quota_give(q, size);
@@ -75,7 +77,7 @@ int ring_grow(struct ring *r, struct mapi_error *err)
                 quota_give(r->quota, size);
                 return mapi_fail(err, MDLIB_SHM_ERR, "a packet ring of %llu bytes", (unsigned long long)size);
         }
-        (void)ring_room(r); /* takes over the reader's tail */
+        (void)ring_room(r);                 /* takes over the reader's tail */
         for (at = r->tail; at < r->head;) { /* unread bytes, to their places in the larger ring */
                 uint64_t n = r->head - at, upto = r->size - at % r->size, room = size - at % size;
 
@@ -102,7 +104,7 @@ void ring_fini(struct ring *r)
                 return;
         ring_unmap(r);
         quota_give(r->quota, r->mapped_bytes);
-        *r = (struct ring){.fd = -1};
+        *r = (struct ring){ .fd = -1 };
 }
 
 uint64_t ring_room(struct ring *r)

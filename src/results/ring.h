@@ -17,13 +17,13 @@
 
 struct ring {
         /* hot, the worker's */
-        uint8_t *data;       /* size bytes, twice */
-        uint64_t size;       /* power of two */
-        uint64_t head;       /* bytes written */
-        uint64_t tail;       /* the newest tail that made sense */
+        uint8_t *data; /* size bytes, twice */
+        uint64_t size; /* power of two */
+        uint64_t head; /* bytes written */
+        uint64_t tail; /* the newest tail that made sense */
         struct results_ring_reader *reader;
         struct results_ring *shared;
-        uint64_t published;  /* head as the reader knows it */
+        uint64_t published; /* head as the reader knows it */
         /* cold */
         int fd;
         uint32_t generation;
@@ -40,7 +40,8 @@ static inline uint64_t ring_record(uint32_t caplen)
 }
 
 /** Makes a ring of at least size_bytes whose public side is `shared` (a slot of kind RESULTS_RING). 0 or -3075/-9000. */
-int ring_init(struct ring *r, uint64_t size_bytes, struct results_ring *shared, struct quota *q, struct mapi_error *err);
+int ring_init(struct ring *r, uint64_t size_bytes, struct results_ring *shared, struct quota *q,
+              struct mapi_error *err);
 
 /**
  * Replaces the ring by one of twice the size, unread packets included. The worker must not be writing meanwhile; the

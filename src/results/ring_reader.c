@@ -19,8 +19,8 @@ int ring_reader_map(struct ring_reader *r, int fd, uint64_t size, uint32_t gener
         if (base == MAP_FAILED)
                 return -1;
         if (mmap(base, RESULTS_PAGE + size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-            mmap(base + RESULTS_PAGE + size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, RESULTS_PAGE) ==
-                    MAP_FAILED) {
+            mmap(base + RESULTS_PAGE + size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                 RESULTS_PAGE) == MAP_FAILED) {
                 munmap(base, RESULTS_PAGE + 2 * size);
                 return -1;
         }

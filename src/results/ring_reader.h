@@ -16,10 +16,11 @@ struct ring_reader {
         struct results_ring_reader *mine;  /* our page of the ring */
         uint8_t *data;
         uint64_t size;
-        uint64_t tail;  /* consumed */
-        uint64_t next;  /* end of the record that is handed out; == tail if none is */
-        uint64_t head;  /* the writer's head as we last saw it */
+        uint64_t tail; /* consumed */
+        uint64_t next; /* end of the record that is handed out; == tail if none is */
+        uint64_t head; /* the writer's head as we last saw it */
         uint32_t generation;
+        uint32_t kicked; /* the wish for room that has been answered */
 };
 
 /** Maps the ring of fd, which is of the given generation, in place of the one mapped before. The descriptor may be closed afterwards.
@@ -28,20 +29,25 @@ int ring_reader_map(struct ring_reader *r, int fd, uint64_t size, uint32_t gener
 void ring_reader_unmap(struct ring_reader *r);
 
 enum ring_state {
-        RING_PACKET = 1,   /* *ret_record is the next record */
-        RING_EMPTY = 0,    /* nothing yet */
+        RING_PACKET = 1,    /* *ret_record is the next record */
+        RING_EMPTY = 0,     /* nothing yet */
         RING_FINISHED = -1, /* nothing, and nothing will come */
         RING_REPLACED = -2, /* map the newer generation first */
-        RING_DAMAGED = -3  /* the writer's numbers make no sense */
+        RING_DAMAGED = -3   /* the writer's numbers make no sense */
 };
 
 /** Gives back the record handed out before and hands out the next one: 8-byte aligned, contiguous, struct mapipkt. */
 enum ring_state ring_reader_next(struct ring_reader *r, void **ret_record);
 
-/** The writer waits for room and half of the ring is free (or all of it, if `empty`): time to kick it. */
-static inline bool ring_reader_should_kick(const struct ring_reader *r)
+/** The writer waits for room, half of the ring is free, and it has not been kicked for that yet: time to do it. */
+static inline bool ring_reader_should_kick(struct ring_reader *r)
 {
-        return __atomic_load_n(&r->shared->want_room, __ATOMIC_RELAXED) != 0 && r->head - r->tail <= r->size / 2;
+        uint32_t wish = __atomic_load_n(&r->shared->want_room, __ATOMIC_RELAXED);
+
+        if (__builtin_expect(wish == 0 || wish == r->kicked, 1) || r->head - r->tail > r->size / 2)
+                return false;
+        r->kicked = wish;
+        return true;
 }
 
 #endif

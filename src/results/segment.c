@@ -9,7 +9,7 @@
 enum {
         SEGMENT_BYTES = 256 * 1024, /* pages are only taken when written */
         SEGMENTS_MAX = 4096,
-        LINES_PER_ENTRY = 3         /* on average a slot takes one or two lines, and one is its entry */
+        LINES_PER_ENTRY = 3 /* on average a slot takes one or two lines, and one is its entry */
 };
 
 struct segment {
@@ -194,7 +194,9 @@ int segments_alloc(struct segments *s, enum results_kind kind, int flow, int fid
         e->generation = ++g->generation[entry];
         memset(g->mem + e->offset, 0, (size_t)need * RESULTS_LINE);
         __atomic_store_n(&e->kind, kind, __ATOMIC_RELEASE);
-        *ret = (struct segment_place){.segment = at, .entry = entry, .generation = e->generation, .mem = g->mem + e->offset};
+        *ret = (struct segment_place){
+                .segment = at, .entry = entry, .generation = e->generation, .mem = g->mem + e->offset
+        };
         return 0;
 }
 
@@ -213,7 +215,7 @@ void segments_release(struct segments *s, struct segment_place *place)
         __atomic_store_n(&e->kind, RESULTS_FREE, __ATOMIC_RELEASE);
         memset(g->taken + line, 0, lines);
         g->free_lines += lines;
-        *place = (struct segment_place){0};
+        *place = (struct segment_place){ 0 };
 }
 
 int segments_fd(const struct segments *s, uint32_t segment, size_t *ret_size)

@@ -14,14 +14,15 @@
 
 enum { PARTS_MAX = 512, WAKE_BYTES = 256 * 1024 };
 
-int sink_init(struct sink *s, struct mapi_fn *fn, int fd, uint64_t size_bytes, struct quota *q, struct mapi_error *err)
+int sink_init(struct sink *s, struct mapi_fn *fn, int fd, uint64_t size_bytes, struct quota *q,
+              struct mapi_error *err)
 {
         uint64_t size = 4096;
         struct stat st;
         uint8_t *base;
         int mem;
 
-        *s = (struct sink){.fd = fd, .fn = fn, .quota = q};
+        *s = (struct sink){ .fd = fd, .fn = fn, .quota = q };
         while (size < size_bytes)
                 size *= 2;
         if (quota_take(q, size) < 0)
@@ -37,14 +38,16 @@ int sink_init(struct sink *s, struct mapi_fn *fn, int fd, uint64_t size_bytes, s
                 if (mem >= 0)
                         close(mem);
                 quota_give(q, size);
-                return mapi_fail(err, MAPID_MEM_ALLOCATION_ERROR, "a file queue of %llu bytes", (unsigned long long)size);
+                return mapi_fail(err, MAPID_MEM_ALLOCATION_ERROR, "a file queue of %llu bytes",
+                                 (unsigned long long)size);
         }
         close(mem);
         s->data = base;
         s->size = size;
         s->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
         if (!s->regular)
-                (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* a pipe that nobody reads must not hold the writer for good */
+                (void)fcntl(fd, F_SETFL,
+                            O_NONBLOCK); /* a pipe that nobody reads must not hold the writer for good */
         return 0;
 }
 
@@ -116,7 +119,7 @@ static int gather(const struct sink *s, uint64_t tail, uint64_t head, struct iov
                 uint32_t len;
 
                 memcpy(&len, record, 4);
-                part[n] = (struct iovec){.iov_base = record + 4, .iov_len = len};
+                part[n] = (struct iovec){ .iov_base = record + 4, .iov_len = len };
                 tail += sink_record(len);
         }
         *ret_end = tail;
@@ -139,7 +142,7 @@ static void cut_back(struct sink *s, int error)
 /** After a write that failed: true if it is to be tried again, now or when a pipe takes bytes again. */
 static bool try_again(const struct sink *s)
 {
-        struct pollfd p = {.fd = s->fd, .events = POLLOUT};
+        struct pollfd p = { .fd = s->fd, .events = POLLOUT };
 
         if (errno == EINTR)
                 return true;
@@ -152,7 +155,8 @@ static bool try_again(const struct sink *s)
 
 static int write_parts(struct sink *s, struct iovec *part, int n)
 {
-        size_t begun = 0; /* bytes of the first part that are in the file already: a record counts when it is whole */
+        size_t begun =
+                0; /* bytes of the first part that are in the file already: a record counts when it is whole */
 
         while (n > 0) {
                 ssize_t w = writev(s->fd, part, n);

@@ -15,20 +15,20 @@
 
 struct sink {
         /* the worker's */
-        uint8_t *data; /* size bytes of queue; every record behind a length word */
-        uint64_t size; /* power of two */
+        uint8_t *data;  /* size bytes of queue; every record behind a length word */
+        uint64_t size;  /* power of two */
         uint64_t total; /* bytes of records put, without length words */
         uint64_t head_private;
         uint64_t dropped; /* records that found no room, or came after an error */
         /* shared by worker and writer */
         uint64_t head;
         uint64_t tail;
-        uint64_t written; /* bytes of records that are in the file */
-        uint32_t wake;    /* futex word of the writer thread */
-        uint32_t idle;    /* the writer sleeps */
+        uint64_t written;   /* bytes of records that are in the file */
+        uint32_t wake;      /* futex word of the writer thread */
+        uint32_t idle;      /* the writer sleeps */
         uint32_t want_room; /* the worker waits for the writer */
-        int error;        /* errno of the write that failed, 0 */
-        uint32_t abandon; /* whoever waits for a pipe or the like has waited long enough */
+        int error;          /* errno of the write that failed, 0 */
+        uint32_t abandon;   /* whoever waits for a pipe or the like has waited long enough */
         /* cold */
         int fd; /* owned */
         bool regular;
@@ -36,7 +36,8 @@ struct sink {
         struct quota *quota;
 };
 
-int sink_init(struct sink *s, struct mapi_fn *fn, int fd, uint64_t size_bytes, struct quota *q, struct mapi_error *err);
+int sink_init(struct sink *s, struct mapi_fn *fn, int fd, uint64_t size_bytes, struct quota *q,
+              struct mapi_error *err);
 void sink_fini(struct sink *s);
 
 /** Appends one record in up to two parts, or counts a drop and returns false. */

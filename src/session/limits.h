@@ -7,9 +7,9 @@
 
 #define SESSION_FLOWS_MAX 65536u
 #define SESSION_DEVICES_MAX 4096u
-#define SESSION_RING_BYTES (1u << 20)  /* a packet ring to begin with: some 3,000 packets of 330 bytes */
-#define SESSION_SINK_BYTES (4u << 20)  /* a file's queue */
-#define SESSION_STRING_MAX 65536u      /* bytes of one string argument */
+#define SESSION_RING_BYTES (1u << 20) /* a packet ring to begin with: some 3,000 packets of 330 bytes */
+#define SESSION_SINK_BYTES (4u << 20) /* a file's queue */
+#define SESSION_STRING_MAX 65536u     /* bytes of one string argument */
 
 struct session_limits {
         uint32_t flows;

@@ -107,7 +107,8 @@ int session_find_function(const struct session *s, const char *name, const struc
         size_t library_len = start == name ? 0 : (size_t)(start - 1 - name);
 
         if (!type_fits(bang != NULL ? bang + 1 : NULL))
-                return mapi_fail(err, MAPI_FUNCTION_NOT_FOUND, "'%.64s': no implementation for this device type", name);
+                return mapi_fail(err, MAPI_FUNCTION_NOT_FOUND, "'%.64s': no implementation for this device type",
+                                 name);
         for (const struct session_library *l = s->options.libraries; l->name != NULL; l++) {
                 if (start != name && (strlen(l->name) != library_len || strncmp(l->name, name, library_len) != 0))
                         continue;
@@ -205,13 +206,15 @@ int session_create_flow(struct session *s, struct device *d, struct mapi_error *
         r = engine_flow_new(s->engine, d, &home, &f, err);
         if (r < 0)
                 return r;
-        s->entry[s->n++] = (struct entry){.fd = engine_flow_number(f), .flow = f};
+        s->entry[s->n++] = (struct entry){ .fd = engine_flow_number(f), .flow = f };
         return engine_flow_number(f);
 }
 
 static int position_code(uint32_t i)
 {
-        return i < 5 ? MFUNCT_INVALID_ARGUMENT_1 + (int)i : i == 5 ? MFUNCT_INVALID_ARGUMENT_6 : MFUNCT_INVALID_ARGUMENT;
+        return i < 5    ? MFUNCT_INVALID_ARGUMENT_1 + (int)i
+               : i == 5 ? MFUNCT_INVALID_ARGUMENT_6
+                        : MFUNCT_INVALID_ARGUMENT;
 }
 
 /** The instances that the r/f pairs name: of flows of this session, on the same device, with a result to read. */
@@ -229,17 +232,20 @@ static int resolve(const struct session *s, const struct flow *f, const struct m
                         continue;
                 e = values[i].num > 0 && values[i].num <= INT32_MAX ? entry_of(s, (int)values[i].num) : NULL;
                 if (e == NULL)
-                        return mapi_fail(err, position_code(i), "%s: there is no flow %lld", def->name, values[i].num);
+                        return mapi_fail(err, position_code(i), "%s: there is no flow %lld", def->name,
+                                         values[i].num);
                 if (engine_flow_device(e->flow) != engine_flow_device(f))
-                        return mapi_fail(err, position_code(i), "%s: flow %lld is on another device", def->name, values[i].num);
+                        return mapi_fail(err, position_code(i), "%s: flow %lld is on another device", def->name,
+                                         values[i].num);
                 in = values[i + 1].num > 0 && values[i + 1].num <= INT32_MAX
                              ? engine_function(e->flow, (int)values[i + 1].num, false)
                              : NULL;
                 if (in == NULL)
-                        return mapi_fail(err, position_code(i), "%s: flow %lld has no function %lld", def->name, values[i].num,
-                                         values[i + 1].num);
+                        return mapi_fail(err, position_code(i), "%s: flow %lld has no function %lld", def->name,
+                                         values[i].num, values[i + 1].num);
                 if (in->fn.def->result.kind != MAPI_RESULT_COUNTER)
-                        return mapi_fail(err, position_code(i), "%s: %s has no number to read", def->name, in->fn.def->name);
+                        return mapi_fail(err, position_code(i), "%s: %s has no number to read", def->name,
+                                         in->fn.def->name);
                 if (n == MAPI_REFS_MAX)
                         return mapi_fail(err, MAPI_LIMIT_ERROR, "%s: %d references", def->name, MAPI_REFS_MAX);
                 ret_refs[n++] = in;
@@ -249,9 +255,10 @@ static int resolve(const struct session *s, const struct flow *f, const struct m
 }
 
 /** Everything that is checked before the instance takes the values over. */
-static int check_apply(const struct session *s, int fd, const char *name, const struct mapi_value *values, uint32_t nvalues,
-                       struct entry **ret_entry, const struct mapi_function **ret_def, const char **ret_library,
-                       struct instance **ret_refs, uint32_t *ret_nrefs, struct mapi_error *err)
+static int check_apply(const struct session *s, int fd, const char *name, const struct mapi_value *values,
+                       uint32_t nvalues, struct entry **ret_entry, const struct mapi_function **ret_def,
+                       const char **ret_library, struct instance **ret_refs, uint32_t *ret_nrefs,
+                       struct mapi_error *err)
 {
         struct entry *e = entry_of(s, fd);
         int r;
@@ -261,7 +268,8 @@ static int check_apply(const struct session *s, int fd, const char *name, const 
         if (engine_flow_connected(e->flow))
                 return mapi_fail(err, MFUNCT_COULD_NOT_APPLY_FUNCT, "flow %d is connected already", fd);
         if (e->busy)
-                return mapi_fail(err, MFUNCT_COULD_NOT_APPLY_FUNCT, "another function is being applied to flow %d", fd);
+                return mapi_fail(err, MFUNCT_COULD_NOT_APPLY_FUNCT, "another function is being applied to flow %d",
+                                 fd);
         r = session_find_function(s, name, ret_def, ret_library, err);
         if (r == 0)
                 r = resolve(s, e->flow, *ret_def, values, nvalues, ret_refs, ret_nrefs, err);
@@ -269,8 +277,8 @@ static int check_apply(const struct session *s, int fd, const char *name, const 
         return r;
 }
 
-int session_apply_begin(struct session *s, int fd, const char *name, const struct mapi_value *values, uint32_t nvalues,
-                        struct instance **ret, struct mapi_error *err)
+int session_apply_begin(struct session *s, int fd, const char *name, const struct mapi_value *values,
+                        uint32_t nvalues, struct instance **ret, struct mapi_error *err)
 {
         struct instance *refs[MAPI_REFS_MAX];
         const struct mapi_function *def;
@@ -298,7 +306,8 @@ static void entry_remove(struct session *s, uint32_t i)
         memmove(&s->entry[i], &s->entry[i + 1], (s->n - i) * sizeof s->entry[0]);
 }
 
-int session_apply_end(struct session *s, int fd, struct instance *in, int started, struct mapi_error *err)
+int session_apply_end(struct session *s, int fd, struct instance *in, int started, struct flow **ret_closed,
+                      struct mapi_error *err)
 {
         uint32_t i = lower_bound(s, fd);
         struct entry *e = &s->entry[i]; /* it is there: a busy flow is only marked when it is closed */
@@ -306,14 +315,12 @@ int session_apply_end(struct session *s, int fd, struct instance *in, int starte
 
         r = engine_apply_end(e->flow, in, started, err);
         e->busy = false;
-        if (e->doomed) {
-                struct flow *f = e->flow;
-
-                entry_remove(s, i);
-                engine_flow_free(&f);
-                return no_flow(fd, err);
-        }
-        return r;
+        *ret_closed = NULL;
+        if (!e->doomed)
+                return r;
+        *ret_closed = e->flow;
+        entry_remove(s, i);
+        return no_flow(fd, err);
 }
 
 bool session_busy(const struct session *s, int fd)

@@ -60,11 +60,15 @@ int session_create_flow(struct session *s, struct device *d, struct mapi_error *
  * First step of applying: finds the function, resolves references to flows of this session on the same device.
  * While a function is being applied the flow is busy: session_busy(). Takes the descriptors among the values, also when it fails.
  */
-int session_apply_begin(struct session *s, int fd, const char *name, const struct mapi_value *values, uint32_t nvalues,
-                        struct instance **ret, struct mapi_error *err);
+int session_apply_begin(struct session *s, int fd, const char *name, const struct mapi_value *values,
+                        uint32_t nvalues, struct instance **ret, struct mapi_error *err);
 
-/** Last step. Returns the fid or the error. The flow may have been closed meanwhile: 6145. */
-int session_apply_end(struct session *s, int fd, struct instance *in, int started, struct mapi_error *err);
+/**
+ * Last step. Returns the fid or the error. If the flow was closed meanwhile: 6145, and *ret_closed is the flow, to be
+ * treated like one from session_close_begin(); otherwise it is NULL.
+ */
+int session_apply_end(struct session *s, int fd, struct instance *in, int started, struct flow **ret_closed,
+                      struct mapi_error *err);
 
 bool session_busy(const struct session *s, int fd);
 
@@ -73,7 +77,8 @@ int session_connect(struct session *s, int fd, struct mapi_error *err);
 
 /**
  * Closing, first step: the number is unknown from here on and the flow leaves its device's plan. *ret is the flow, to be
- * finished and freed when the device has settled (session_close_end); NULL: a function is being applied, session_apply_end() closes it.
+ * finished and freed when the device has settled (session_close_end); NULL: a function is being applied, and its
+ * session_apply_end() gives the flow out.
  */
 int session_close_begin(struct session *s, int fd, struct flow **ret, struct mapi_error *err);
 void session_close_end(struct session *s, struct flow *f);

@@ -1,6 +1,6 @@
 /*
- * What every driver of the table promises (mapi/driver.h), tried on each: its life from open to close, again and again,
- * any width and any limit of bytes, an end that stays the end, and nothing left behind.
+ * What every driver of the table promises (mapi/driver.h), tried on each: its life from open to close, again and
+ * again, any width and any limit of bytes, an end that stays the end, and nothing left behind.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -185,7 +185,8 @@ static void lent_bytes(void **state)
         }
 }
 
-/* Opened and closed in every state, many times, in any mixture: no descriptor and (with ASan) no byte stays behind. */
+/* Opened and closed in every state, many times, in any mixture: no descriptor and (with ASan) no byte stays
+   behind. */
 static void no_leaks(void **state)
 {
         unsigned before = open_descriptors();

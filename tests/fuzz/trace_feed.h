@@ -1,5 +1,6 @@
 /*
- * Feeds a trace to a format reader piece by piece and checks what every reader promises; for fuzz targets and unit tests.
+ * Feeds a trace to a format reader piece by piece and checks what every reader promises; for fuzz targets and
+ * unit tests.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -76,7 +77,8 @@ static inline void feed_take(struct feed_outcome *o, const struct feed_way *way,
         FEED_MUST(sum <= max_bytes);
 }
 
-/* The window holds exactly what has come and was not used, in a block of its own: a sanitizer sees every byte too far. */
+/* The window holds exactly what has come and was not used, in a block of its own: a sanitizer sees every byte
+   too far. */
 static inline void feed_window(struct formats_window *w, uint8_t **block, const uint8_t *data, size_t from,
                                size_t to)
 {

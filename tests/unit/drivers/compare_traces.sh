@@ -35,23 +35,27 @@ for folder in "$@"; do
                 if grep -q 'different from the type of the first interface' "$scratch/tcpdump"; then
                         continue
                 fi
-                sums=$("$copy" "$trace" "$scratch/ours" 2>"$scratch/error") || { fail "$trace: $(cat "$scratch/error")"; continue; }
+                if ! sums=$("$copy" "$trace" "$scratch/ours" 2>"$scratch/error"); then
+                        fail "$trace: $(cat "$scratch/error")"
+                        continue
+                fi
                 compared=$((compared + 1))
                 records "$scratch/theirs" >"$scratch/their-records"
                 records "$scratch/ours" >"$scratch/our-records"
-                cmp -s "$scratch/their-records" "$scratch/our-records" || fail "$trace: not the records that tcpdump reads"
+                cmp -s "$scratch/their-records" "$scratch/our-records" ||
+                        fail "$trace: not the records that tcpdump reads"
                 if command -v capinfos >/dev/null 2>&1 && [ ! -s "$scratch/error" ]; then
                         theirs=$(capinfos -T -r -M -c -d "$trace" 2>/dev/null | cut -f 2-3 | tr '\t' ' ')
                         [ "$theirs" = "$(echo "$sums" | cut -d ' ' -f 1-2)" ] ||
                                 fail "$trace: capinfos says $theirs, we say $sums"
                 fi
                 # Through a pipe, and compressed by the commands that are here.
-                cat "$trace" | "$copy" /dev/stdin "$scratch/again" >"$scratch/sums" 2>/dev/null || true
+                cat "$trace" | "$copy" /dev/stdin "$scratch/again" >/dev/null 2>&1 || true
                 cmp -s "$scratch/ours" "$scratch/again" || fail "$trace: other packets through a pipe"
                 for tool in gzip zstd lz4; do
                         command -v $tool >/dev/null 2>&1 || continue
                         $tool -c <"$trace" >"$scratch/compressed" 2>/dev/null
-                        if ! "$copy" "$scratch/compressed" "$scratch/again" >"$scratch/sums" 2>"$scratch/error"; then
+                        if ! "$copy" "$scratch/compressed" "$scratch/again" >/dev/null 2>"$scratch/error"; then
                                 grep -q 'which this build of MAPI cannot read' "$scratch/error" ||
                                         fail "$trace, $tool: $(cat "$scratch/error")"
                                 continue

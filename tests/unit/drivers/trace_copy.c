@@ -1,6 +1,6 @@
 /*
- * Reads a trace through the driver, writes its packets as a nanosecond pcap file and prints packets, wire bytes, captured
- * bytes, link type, and the error if it ends with one. Used by compare_traces.sh.
+ * Reads a trace through the driver, writes its packets as a nanosecond pcap file and prints packets, wire bytes,
+ * captured bytes, link type, and the error if it ends with one. Used by compare_traces.sh.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

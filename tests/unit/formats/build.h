@@ -177,7 +177,8 @@ static inline void build_ng_packet(struct build *b, uint32_t interface, uint64_t
 
 /* ---- ERF ---------------------------------------------------------------------------------------------- */
 
-/** One record; lead: bytes between the header and the frame (extension headers and padding come from the caller). */
+/** One record; lead: bytes between the header and the frame (extension headers and padding come from the caller).
+ *  */
 static inline void build_erf(struct build *b, uint8_t type, uint8_t flags, uint64_t ts, uint16_t loss,
                              const struct build *lead, uint16_t caplen, uint16_t wirelen, uint8_t seed)
 {

@@ -1,5 +1,6 @@
 /*
- * Runs a reader over a built trace and keeps copies of its packets, after having fed it in every way that must not matter.
+ * Runs a reader over a built trace and keeps copies of its packets, after having fed it in every way that must
+ * not matter.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -1,5 +1,6 @@
 /*
- * The pcap reader: every magic number in both byte orders, exact times, and every place where a file can be broken.
+ * The pcap reader: every magic number in both byte orders, exact times, and every place where a file can be
+ * broken.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -134,7 +135,8 @@ static void odd_lengths(void **state)
         build_free(&b);
 }
 
-/* In the first versions of the format the lengths were the other way round; in 2.3 the smaller one is what was captured. */
+/* In the first versions of the format the lengths were the other way round; in 2.3 the smaller one is what was
+   captured. */
 static void old_versions(void **state)
 {
         for (uint16_t minor = 2; minor <= 3; minor++) {
@@ -158,7 +160,8 @@ static void old_versions(void **state)
         }
 }
 
-/* A file may be cut at any byte: everything before is delivered, and only a cut between records is a normal end. */
+/* A file may be cut at any byte: everything before is delivered, and only a cut between records is a normal end.
+   */
 static void cut_everywhere(void **state)
 {
         struct build b = { 0 };

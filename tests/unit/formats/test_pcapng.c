@@ -1,5 +1,6 @@
 /*
- * The pcapng reader: sections of both byte orders, interfaces with clocks of their own, all packet blocks, all damage.
+ * The pcapng reader: sections of both byte orders, interfaces with clocks of their own, all packet blocks, all
+ * damage.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -1,5 +1,6 @@
 /*
- * The byte stream: block reads, tails that move, pipes that bring nothing, compression whole, joined, cut and broken.
+ * The byte stream: block reads, tails that move, pipes that bring nothing, compression whole, joined, cut and
+ * broken.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -28,7 +29,8 @@ static int file_of(const void *bytes, size_t n)
         return fd;
 }
 
-/* Reads to the end, asking for `need` bytes at a time and taking them when they are there. Returns what ended it. */
+/* Reads to the end, asking for `need` bytes at a time and taking them when they are there. Returns what ended
+   it. */
 static int read_all(struct formats_stream *s, size_t need, struct build *ret)
 {
         for (;;) {
@@ -207,6 +209,7 @@ static void cut_and_broken(void **state)
 
                 /* One wrong byte near the end: at the latest the checksum tells. */
                 build_put(&bad, file.bytes, file.n);
+                assert_true(bad.n > 6);
                 bad.bytes[bad.n - 6] ^= 0x55;
                 assert_int_equal(formats_stream_open(&s, file_of(bad.bytes, bad.n)), 0);
                 assert_int_equal(read_all(&s, 1000, &out), -MAPI_TRACE_DAMAGED);

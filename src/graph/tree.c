@@ -1,0 +1,127 @@
+/* Flows into the tree of selections; what is equal is shared. SPDX-License-Identifier: BSD-2-Clause */
+#include "graph/tree.h"
+
+#include <string.h>
+
+struct node *tree_node(struct compiler *c)
+{
+        struct node *n = arena_alloc(c->scratch, sizeof *n);
+
+        if (n != NULL)
+                n->last = &n->first;
+        return n;
+}
+
+static struct item *item_add(struct compiler *c, struct node *n, enum item_kind kind, struct instance *fn)
+{
+        struct item *it = arena_alloc(c->scratch, sizeof *it);
+
+        if (it == NULL)
+                return NULL;
+        it->kind = kind;
+        it->fn = fn;
+        *n->last = it;
+        n->last = &it->next;
+        return it;
+}
+
+static bool values_equal(const struct instance *a, const struct instance *b)
+{
+        if (a->nvalues != b->nvalues)
+                return false;
+        for (uint32_t i = 0; i < a->nvalues; i++) {
+                const struct mapi_value *x = &a->values[i], *y = &b->values[i];
+
+                if (x->num != y->num || x->u64 != y->u64 || x->fd >= 0 || y->fd >= 0 ||
+                    (x->str == NULL) != (y->str == NULL) || (x->str != NULL && strcmp(x->str, y->str) != 0))
+                        return false;
+        }
+        return true;
+}
+
+bool tree_is_sub(const struct instance *in)
+{
+        return in->fn.def->shape == MAPI_TRANSFORMER || (in->fn.def->traits & MAPI_MODIFIES) != 0;
+}
+
+/** Same verdict on every packet, and nothing else that its owner could see: one evaluation serves all. */
+static bool is_shareable(const struct instance *in)
+{
+        const struct mapi_function *def = in->fn.def;
+
+        return (def->traits & MAPI_PURE) != 0 && (def->traits & MAPI_FILTERS) != 0 &&
+               def->result.kind == MAPI_RESULT_NONE && !tree_is_sub(in) && in->nrefs == 0 && in->readers == 0;
+}
+
+static enum item_kind edge_kind(const struct instance *in)
+{
+        if (in->filter != NULL)
+                return ITEM_FILTER;
+        return in->match != NULL ? ITEM_MATCH : ITEM_RUN_FILTER;
+}
+
+static bool edge_equal(const struct item *it, const struct instance *in)
+{
+        if (it->child == NULL || it->kind != edge_kind(in))
+                return false;
+        if (it->kind == ITEM_FILTER)
+                return filter_equal(it->fn->filter, in->filter);
+        if (it->kind == ITEM_MATCH)
+                return match_equal(it->fn->match, in->match);
+        return is_shareable(it->fn) && is_shareable(in) && it->fn->fn.def == in->fn.def &&
+               values_equal(it->fn, in);
+}
+
+/** The child that this filter leads to, shared with an equal one if there is. */
+static struct node *edge(struct compiler *c, struct node *at, struct instance *in)
+{
+        bool predicate = in->fn.def->shape == MAPI_PREDICATE;
+        struct item *it;
+
+        if (predicate || is_shareable(in)) {
+                for (it = at->first; it != NULL; it = it->next) {
+                        if (!edge_equal(it, in))
+                                continue;
+                        if (c->count) {
+                                struct item *sharer = arena_alloc(c->scratch, sizeof *sharer);
+
+                                if (sharer == NULL)
+                                        return NULL;
+                                sharer->fn = in;
+                                sharer->next = it->sharers;
+                                it->sharers = sharer;
+                        }
+                        return it->child;
+                }
+        }
+        it = item_add(c, at, edge_kind(in), in);
+        if (it == NULL)
+                return NULL;
+        it->child = tree_node(c);
+        return it->child;
+}
+
+/** Lays functions from..upto of a flow into the tree below *at, which moves along. */
+int tree_lay(struct compiler *c, const struct graph_flow *f, uint32_t from, uint32_t upto, bool stepwise,
+             struct node **at)
+{
+        for (uint32_t k = from; k < upto; k++) {
+                struct instance *in = f->fn[k];
+                const struct mapi_function *def = in->fn.def;
+                struct item *it;
+
+                if (tree_is_sub(in)) {
+                        it = item_add(c, *at, ITEM_SUB, in);
+                        return it == NULL ? -1 : write_sub(c, f, k, stepwise, &it->sub);
+                }
+                if (def->shape == MAPI_PREDICATE || (def->traits & MAPI_FILTERS) != 0) {
+                        *at = edge(c, *at, in);
+                        if (*at == NULL)
+                                return -1;
+                } else if (def->run != NULL) {
+                        if (item_add(c, *at, ITEM_OBSERVE, in) == NULL)
+                                return -1;
+                }
+        }
+        return 0;
+}
