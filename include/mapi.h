@@ -343,10 +343,12 @@ template <class T, class... R> struct all<T, R...> {
 };
 } // namespace mapi_detail
 
-template <class... A> inline int mapi_apply_function(int fd, const char *funct, A... args)
+template <class... A> inline int mapi_apply_(int fd, const char *funct, A... args)
 {
         return mapi_apply_function_tagged(fd, mapi_detail::all<A...>::at(0), funct, args...);
 }
+/* Not an overload: without arguments that would be the plain function, which wants all declared ones. */
+#define mapi_apply_function(fd, ...) mapi_apply_((fd), __VA_ARGS__)
 
 #endif
 #endif

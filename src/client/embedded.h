@@ -30,9 +30,9 @@ struct embedded_device {
         uint32_t users;   /* calls that wait on it without the lock */
         uint32_t holders; /* of them, those that want no step to be made */
         struct device *device;
-        int wake_fd;   /* eventfd: kicks the thread */
-        int source_fd; /* the driver's descriptor, for the child of a fork */
-        _Atomic uint32_t stop;
+        int wake_fd;              /* eventfd: kicks the thread */
+        int source_fd;            /* the driver's descriptor, for the child of a fork */
+        _Atomic uint32_t stop;    /* see embedded_device.c; a futex word too */
         _Atomic uint32_t waiters; /* on .passed */
         uint32_t passed;          /* futex word: counts steps while somebody waits */
         uint32_t gone;            /* futex word: 1 when the thread will touch nothing of this any more */

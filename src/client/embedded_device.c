@@ -11,6 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/** What .stop says: run, come to an end, and: nobody but the thread uses the device any more. */
+enum { DEVICE_RUNS = 0, DEVICE_STOPS = 1, DEVICE_LEFT = 2 };
+
 enum { STEP_BUDGET = 16, GONE_WAIT_MS = 200, PASS_WAIT_MS = 100 };
 
 int embedded_thread(void *(*run)(void *), void *argument, struct mapi_error *err)
@@ -46,7 +49,7 @@ static void *device_main(void *argument)
 {
         struct embedded_device *d = argument;
 
-        while (atomic_load(&d->stop) == 0) {
+        while (atomic_load(&d->stop) == DEVICE_RUNS) {
                 enum engine_state state = engine_step(d->device, STEP_BUDGET);
 
                 if (atomic_load(&d->waiters) != 0) {
@@ -59,6 +62,9 @@ static void *device_main(void *argument)
                         sleep_until_kicked(d, -1);
         }
         engine_device_remove(&d->device);
+        while (atomic_load(&d->stop) !=
+               DEVICE_LEFT) /* not before the one who stops us has kicked for the last time */
+                (void)futex_wait((const uint32_t *)&d->stop, DEVICE_STOPS, -1);
         (void)close(d->wake_fd);
         __atomic_store_n(&d->gone, 1, __ATOMIC_SEQ_CST);
         futex_wake(&d->gone);
@@ -83,7 +89,7 @@ static struct embedded_device *device_struct(struct embedded *e)
         }
         d->gone = 0;
         d->deleted = false;
-        atomic_store(&d->stop, 0);
+        atomic_store(&d->stop, DEVICE_RUNS);
         return d;
 }
 
@@ -183,8 +189,10 @@ bool embedded_device_let_go(struct embedded_device *d)
         if (facts.flows > 0)
                 return false;
         d->in_use = false;
-        atomic_store(&d->stop, 1);
+        atomic_store(&d->stop, DEVICE_STOPS);
         embedded_kick(d);
+        atomic_store(&d->stop, DEVICE_LEFT);
+        futex_wake((uint32_t *)&d->stop);
         return true;
 }
 

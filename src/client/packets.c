@@ -31,18 +31,16 @@ static void at_end(struct client_flow *f, const struct client_backend *b)
                 (void)client_fail_with(&err);
 }
 
-/** Sleeps until the writer says that there is something to see. */
+/** Sleeps until the writer says that there is something to see. The sleep has been announced. */
 static void sleep_on(struct client_flow *f, struct ring_reader *r, uint32_t seen)
 {
-        __atomic_store_n(&r->mine->waiting, 1, __ATOMIC_SEQ_CST);
-        /* Once more: the writer looks at .waiting after it has stored head, finished or generation. */
+        /* Once more: the writer looks for sleepers after it has stored head, finished or generation. */
         if (__atomic_load_n(&r->shared->head, __ATOMIC_SEQ_CST) == r->tail &&
             __atomic_load_n(&r->shared->finished, __ATOMIC_SEQ_CST) == 0 &&
             __atomic_load_n(&r->shared->generation, __ATOMIC_SEQ_CST) == r->generation &&
             atomic_load(&f->closed) == 0)
                 (void)futex_wait(&r->shared->wake, seen,
-                                 -1); /* a signal is no reason to return: look again and wait on */
-        __atomic_store_n(&r->mine->waiting, 0, __ATOMIC_SEQ_CST);
+                                 -1); /* a signal is no reason to return: look again, wait on */
 }
 
 /** The ring is empty, or needs attention. Returns 1: look again; 0: return NULL as things are. */
@@ -70,25 +68,25 @@ static int wait_for_packet(struct client_flow *f, struct client_function *fn, en
                 return 0;
         }
         seen = __atomic_load_n(&r->shared->wake, __ATOMIC_SEQ_CST);
-        __atomic_store_n(&r->mine->waiting, 1,
-                         __ATOMIC_SEQ_CST); /* before we ask: who blocks after this wakes us */
-        __atomic_thread_fence(
-                __ATOMIC_SEQ_CST); /* our tail before their wish for room: one of us sees the other */
+        ring_reader_waits(r); /* before we ask: who blocks after this wakes us */
+        /* Our tail before their wish for room: one of us sees the other. */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
         if (ring_reader_should_kick(r))
                 b.ops->kick(b.state, f->fd);
         if (b.ops->waiting(b.state, f->fd, fn->fid, &err) < 0) {
-                __atomic_store_n(&r->mine->waiting, 0, __ATOMIC_SEQ_CST);
+                ring_reader_awake(r);
                 if (atomic_load(&f->closed) != 0)
                         return 1;
                 (void)client_fail_with(&err);
                 return 0;
         }
         if (fn->nowait) {
-                __atomic_store_n(&r->mine->waiting, 0, __ATOMIC_SEQ_CST);
+                ring_reader_awake(r);
                 client_clear_error();
                 return 0;
         }
         sleep_on(f, r, seen);
+        ring_reader_awake(r);
         return 1;
 }
 

@@ -143,7 +143,7 @@ static int erf_read(struct formats_reader *r, struct formats_window *w, struct m
                         break;
                 }
                 if (caplen > left) {
-                        r->next_caplen = n != 0 ? 0 : caplen;
+                        r->next_caplen = caplen;
                         break;
                 }
                 left -= caplen;

@@ -10,8 +10,7 @@
 #include <mapi/errors.h>
 #include <mapi/packet.h>
 
-/** Results besides a count: no byte is left; anything below is -code of <mapi/errors.h>, with a sentence in .why.
- *  */
+/** A result besides counts: no byte is left. Anything below is -code of <mapi/errors.h>, with a sentence in .why. */
 #define FORMATS_END (-1)
 
 /** No reader needs more than this many bytes in memory at once. */
@@ -43,7 +42,7 @@ struct formats_reader {
         uint32_t snaplen;  /* no packet has more bytes than this */
 
         size_t need_bytes;  /* why read returned 0: the window must hold that many bytes from p on */
-        size_t next_caplen; /* or: the next packet has that many and max_bytes is less; otherwise 0 */
+        size_t next_caplen; /* if not 0, instead: that many has the next packet, more than max_bytes */
         uint64_t records;   /* packets handed out */
         uint64_t skipped;   /* records that hold no packet we understand */
         uint64_t lost;      /* packets that the capturing card says it lost (ERF) */

@@ -75,7 +75,7 @@ static inline __attribute__((always_inline)) int walk(struct formats_reader *r, 
                 }
                 kept = caplen < snaplen ? caplen : snaplen;
                 if (kept > left) {
-                        r->next_caplen = n != 0 ? 0 : kept;
+                        r->next_caplen = kept;
                         break;
                 }
                 left -= kept;

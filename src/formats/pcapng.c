@@ -317,7 +317,7 @@ static int pcapng_read(struct formats_reader *r, struct formats_window *w, struc
                 if (rc <= 0)
                         break;
                 if (v->caplen > left) {
-                        r->next_caplen = n != 0 ? 0 : v->caplen;
+                        r->next_caplen = v->caplen;
                         rc = 0;
                         break;
                 }

@@ -151,8 +151,8 @@ static int decompress(struct formats_stream *s)
         if (rc < 0) {
                 rc = fail(s, MAPI_TRACE_DAMAGED, "the %s data are broken after %llu bytes of trace: %s",
                           s->codec->name, (unsigned long long)s->w.end_offset + made, why);
-                return made != 0 ? add(s, made)
-                                 : rc; /* what came out before the broken place is delivered first */
+                /* What came out before the broken place is delivered first. */
+                return made != 0 ? add(s, made) : rc;
         }
         s->in_at += used;
         s->codec_between = rc == FORMATS_CODEC_BETWEEN;

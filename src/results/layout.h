@@ -80,7 +80,7 @@ static_assert(sizeof(struct results_ring) == 64, "one line");
 /** The first page of a ring's memfd: the reader's side, writable by the client. The writer trusts nothing in it. */
 struct results_ring_reader {
         uint64_t tail;    /* bytes consumed */
-        uint32_t waiting; /* the reader sleeps on results_ring.wake */
+        uint32_t waiting; /* not 0: the reader sleeps on results_ring.wake, for the n-th time */
         uint32_t unused;
 };
 

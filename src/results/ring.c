@@ -142,15 +142,18 @@ void ring_wake(struct ring *r)
 
 void ring_publish(struct ring *r, bool urgent)
 {
+        uint32_t sleep;
+
         if (r->published != r->head) {
                 __atomic_store_n(&r->shared->head, r->head, __ATOMIC_SEQ_CST);
                 r->published = r->head;
         }
         /* The reader stores .waiting, then looks at head once more before it sleeps: one of us sees the other. */
-        if (__atomic_load_n(&r->reader->waiting, __ATOMIC_SEQ_CST) == 0 || r->head == r->tail)
+        sleep = __atomic_load_n(&r->reader->waiting, __ATOMIC_SEQ_CST);
+        if (sleep == 0 || sleep == r->woken || r->head == r->tail)
                 return;
         if (urgent || r->head - r->tail >= r->size / 4) {
-                __atomic_store_n(&r->reader->waiting, 0, __ATOMIC_RELAXED);
+                r->woken = sleep;
                 ring_wake(r);
         }
 }

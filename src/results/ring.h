@@ -24,6 +24,7 @@ struct ring {
         struct results_ring_reader *reader;
         struct results_ring *shared;
         uint64_t published; /* head as the reader knows it */
+        uint32_t woken;     /* the sleep that the reader has been woken from */
         /* cold */
         int fd;
         uint32_t generation;

@@ -21,6 +21,7 @@ struct ring_reader {
         uint64_t head; /* the writer's head as we last saw it */
         uint32_t generation;
         uint32_t kicked; /* the wish for room that has been answered */
+        uint32_t sleeps;
 };
 
 /** Maps the ring of fd, which is of the given generation, in place of the one mapped before. The descriptor may be closed afterwards.
@@ -38,6 +39,19 @@ enum ring_state {
 
 /** Gives back the record handed out before and hands out the next one: 8-byte aligned, contiguous, struct mapipkt. */
 enum ring_state ring_reader_next(struct ring_reader *r, void **ret_record);
+
+/** Announces that the reader is about to sleep on .wake; whoever puts something into the ring after this wakes it. */
+static inline void ring_reader_waits(struct ring_reader *r)
+{
+        if (++r->sleeps == 0)
+                r->sleeps = 1;
+        __atomic_store_n(&r->mine->waiting, r->sleeps, __ATOMIC_SEQ_CST);
+}
+
+static inline void ring_reader_awake(struct ring_reader *r)
+{
+        __atomic_store_n(&r->mine->waiting, 0, __ATOMIC_SEQ_CST);
+}
 
 /** The writer waits for room, half of the ring is free, and it has not been kicked for that yet: time to do it. */
 static inline bool ring_reader_should_kick(struct ring_reader *r)

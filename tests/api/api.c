@@ -225,7 +225,7 @@ static int entries(const char *folder)
         return n;
 }
 
-struct api_held api_held(void)
+struct api_held api_count_held(void)
 {
         struct api_held h = { .descriptors = entries("/proc/self/fd"), .threads = entries("/proc/self/task") };
         FILE *f = fopen("/proc/self/maps", "r");
@@ -241,7 +241,7 @@ struct api_held api_held(void)
 static int is_let_go(void *context)
 {
         const struct api_held *before = (const struct api_held *)context;
-        struct api_held now = api_held();
+        struct api_held now = api_count_held();
 
         return now.threads <= before->threads && now.descriptors <= before->descriptors;
 }
@@ -253,13 +253,13 @@ void api_check_held(const char *file, int line, const struct api_held *before, i
 
         /* A device's thread may still be ending when mapi_close_flow() has returned. */
         while (!is_let_go((void *)(uintptr_t)before)) {
-                now = api_held();
+                now = api_count_held();
                 if (now_s() > limit)
                         api_failed(file, line, "descriptors: %d, before %d; threads: %d, before %d", now.descriptors,
                                    before->descriptors, now.threads, before->threads);
                 (void)sched_yield();
         }
-        now = api_held();
+        now = api_count_held();
         if (now.descriptors < before->descriptors)
                 api_failed(file, line, "%d descriptors, before %d: one was closed that is not the library's", now.descriptors,
                            before->descriptors);

@@ -84,7 +84,7 @@ struct api_held {
         int threads;
 };
 
-struct api_held api_held(void);
+struct api_held api_count_held(void);
 
 /** As many descriptors and threads as before, and hardly more mappings; waits for threads that are about to end. */
 void api_check_held(const char *file, int line, const struct api_held *before, int more_maps);

@@ -25,7 +25,10 @@ enum compress_kind { COMPRESS_GZIP = 0, COMPRESS_ZSTD, COMPRESS_LZ4, COMPRESS_KI
 static const char *const compress_name[COMPRESS_KINDS] = { "gzip", "zstd", "lz4" };
 static const int compress_here[COMPRESS_KINDS] = { MAPI_HAVE_ZLIB, MAPI_HAVE_ZSTD, MAPI_HAVE_LZ4 };
 
-/** Appends n bytes to b as one member or frame, with a checksum. */
+/* zstd and lz4: 0 leaves the checksum out. */
+static int compress_checksum = 1;
+
+/** Appends n bytes to b as one member or frame. */
 static inline void compress_put(struct build *b, enum compress_kind kind, const uint8_t *bytes, size_t n)
 {
         size_t room = n + n / 8 + 1024, made = 0;
@@ -55,7 +58,7 @@ static inline void compress_put(struct build *b, enum compress_kind kind, const 
         if (kind == COMPRESS_ZSTD) {
                 ZSTD_CCtx *c = ZSTD_createCCtx();
 
-                ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1);
+                ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, compress_checksum);
                 made = ZSTD_compress2(c, out, room, bytes, n);
                 if (ZSTD_isError(made))
                         abort();
@@ -64,7 +67,7 @@ static inline void compress_put(struct build *b, enum compress_kind kind, const 
 #endif
 #if MAPI_HAVE_LZ4
         if (kind == COMPRESS_LZ4) {
-                LZ4F_preferences_t p = { .frameInfo = { .contentChecksumFlag = LZ4F_contentChecksumEnabled } };
+                LZ4F_preferences_t p = { .frameInfo = { .contentChecksumFlag = compress_checksum } };
 
                 made = LZ4F_compressFrame(out, room, bytes, n, &p);
                 if (LZ4F_isError(made))

@@ -124,6 +124,34 @@ static void compressed_files(void **state)
         }
 }
 
+/* A few bytes become many blocks, and the codec still holds some when all that it wants has been read. */
+static void highly_compressed(void **state)
+{
+        for (int i = 0; i < 2 * COMPRESS_KINDS; i++) {
+                struct build in = { 0 }, file = { 0 }, out = { 0 };
+                enum compress_kind kind = (enum compress_kind)(i / 2);
+                struct formats_stream s;
+
+                if (!compress_here[kind])
+                        continue;
+                in.n = 1000 + (4u << 20);
+                in.bytes = calloc(1, in.n);
+                assert_non_null(in.bytes);
+                compress_checksum = i % 2;
+                compress_put(&file, kind, in.bytes, 1000); /* so that blocks do not end where the buffer does */
+                compress_put(&file, kind, in.bytes + 1000, in.n - 1000);
+                compress_checksum = 1;
+                assert_true(file.n < 30000);
+                assert_int_equal(formats_stream_open(&s, file_of(file.bytes, file.n)), 0);
+                assert_int_equal(read_all(&s, 1000, &out), FORMATS_END);
+                expect_same(&in, &out);
+                formats_stream_close(&s);
+                build_free(&in);
+                build_free(&file);
+                build_free(&out);
+        }
+}
+
 /* Members and frames one behind the other are one stream, empty ones included. */
 static void joined(void **state)
 {
@@ -317,10 +345,10 @@ static void pipes(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(plain_files),    cmocka_unit_test(compressed_files),
-                cmocka_unit_test(joined),         cmocka_unit_test(skippable_first),
-                cmocka_unit_test(cut_and_broken), cmocka_unit_test(not_readable),
-                cmocka_unit_test(pipes),
+                cmocka_unit_test(plain_files),     cmocka_unit_test(compressed_files),
+                cmocka_unit_test(joined),          cmocka_unit_test(highly_compressed),
+                cmocka_unit_test(skippable_first), cmocka_unit_test(cut_and_broken),
+                cmocka_unit_test(not_readable),    cmocka_unit_test(pipes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
