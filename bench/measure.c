@@ -50,12 +50,12 @@ struct bench_case {
         }
 #define FLOWS(n)                                                                                                  \
         { .group = MANY_FLOWS,                                                                                    \
-          .label = #n " x bpf_filter in a libpcap loop",                                                          \
+          .label = "libpcap loop, " #n " x bpf_filter",                                                           \
           .argv = PCAP_CASE("loop", "%T", #n),                                                                    \
           .flows = n },                                                                                           \
         {                                                                                                         \
-                .group = MANY_FLOWS, .label = "MAPI, " #n " flows", .argv = MAPI_CASE("flows", "%T", #n),         \
-                .peer = #n " x bpf_filter in a libpcap loop", .counts = 1, .flows = n                             \
+                .group = MANY_FLOWS, .label = "MAPI, flows: " #n, .argv = MAPI_CASE("flows", "%T", #n),           \
+                .peer = "libpcap loop, " #n " x bpf_filter", .counts = 1, .flows = n                              \
         }
 
 static struct bench_case cases[] = {

@@ -81,12 +81,12 @@ static int create_on_device(const struct client_backend *b, const char *dev)
         return r;
 }
 
-/** A file, pipe or the like of that name that is worth opening. */
+/** A file or pipe of that name; a directory too: opening it gives the clearer error. */
 static bool is_trace(const char *dev)
 {
         struct stat st;
 
-        return strcmp(dev, "-") == 0 || (stat(dev, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode)));
+        return strcmp(dev, "-") == 0 || (stat(dev, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISDIR(st.st_mode)));
 }
 
 int mapi_create_flow(const char *dev)

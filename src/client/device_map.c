@@ -4,24 +4,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-int device_map_get(unsigned i, struct device_map_entry *ret)
+/** The next entry at or behind p. Returns what follows it, or NULL: there is none. */
+static const char *next_entry(const char *p, struct device_map_entry *ret)
 {
-        const char *p = getenv("MAPI_DEVICE_MAP");
-
         while (p != NULL && *p != '\0') {
                 size_t len = strcspn(p, ",\n");
-                const char *equals = memchr(p, '=', len);
+                const char *entry = p, *equals = memchr(p, '=', len);
 
-                if (equals != NULL && equals > p && equals + 1 < p + len && i-- == 0) {
-                        *ret = (struct device_map_entry){ .name = p,
-                                                          .name_len = (size_t)(equals - p),
-                                                          .path = equals + 1,
-                                                          .path_len = (size_t)(p + len - equals - 1) };
-                        return 0;
-                }
                 p += len;
                 p += *p != '\0';
+                if (equals == NULL || equals == entry || equals + 1 == entry + len)
+                        continue; /* not NAME=PATH */
+                *ret = (struct device_map_entry){ .name = entry,
+                                                  .name_len = (size_t)(equals - entry),
+                                                  .path = equals + 1,
+                                                  .path_len = (size_t)(entry + len - equals - 1) };
+                return p;
         }
+        return NULL;
+}
+
+int device_map_get(unsigned i, struct device_map_entry *ret)
+{
+        struct device_map_entry e;
+
+        for (const char *p = next_entry(getenv("MAPI_DEVICE_MAP"), &e); p != NULL; p = next_entry(p, &e))
+                if (i-- == 0) {
+                        *ret = e;
+                        return 0;
+                }
         return -1;
 }
 
@@ -29,7 +40,7 @@ int device_map_find(const char *name, struct device_map_entry *ret)
 {
         struct device_map_entry e;
 
-        for (unsigned i = 0; device_map_get(i, &e) == 0; i++)
+        for (const char *p = next_entry(getenv("MAPI_DEVICE_MAP"), &e); p != NULL; p = next_entry(p, &e))
                 if (strlen(name) == e.name_len && memcmp(name, e.name, e.name_len) == 0) {
                         *ret = e;
                         return 0;

@@ -3,6 +3,7 @@
 
 #include "client/device_map.h"
 
+#include <limits.h>
 #include <string.h>
 
 /** These calls may come before anything was created: they bring the library to life. */
@@ -11,6 +12,12 @@ static int open_for_info(struct client_backend *b, const void *info)
         if (info == NULL)
                 return client_fail(MFUNCT_INVALID_ARGUMENT_2, "no place for the information");
         return client_open(b);
+}
+
+/** What "next" begins with: the number behind this one. The largest has none, and -1 is no number of anything. */
+static int behind(int number)
+{
+        return number < 0 ? 0 : number == INT_MAX ? -1 : number + 1;
 }
 
 static void copy_text(char *to, size_t size, const char *from, size_t len)
@@ -56,7 +63,7 @@ int mapi_get_next_device_info(int devid, mapi_device_info_t *info)
         if (open_for_info(&b, info) < 0)
                 return -1;
         if (b.ops->device_info(b.state, devid, true, info, &err) == 0 ||
-            mapped_info(devid < 0 ? 1 : devid + 1, info) == 0)
+            mapped_info(devid < 0 ? 1 : behind(devid), info) == 0)
                 return 0;
         return client_fail_with(&err);
 }
@@ -73,7 +80,7 @@ int mapi_get_library_info(int libnum, mapi_lib_info_t *info)
 
 int mapi_get_next_library_info(int libnum, mapi_lib_info_t *info)
 {
-        return mapi_get_library_info(libnum < 0 ? 0 : libnum + 1, info);
+        return mapi_get_library_info(behind(libnum), info);
 }
 
 int mapi_get_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info)
@@ -88,7 +95,7 @@ int mapi_get_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info)
 
 int mapi_get_next_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info)
 {
-        return mapi_get_libfunct_info(libnum, fnum < 0 ? 0 : fnum + 1, info);
+        return mapi_get_libfunct_info(libnum, behind(fnum), info);
 }
 
 int mapi_get_libfunct_next_info(int libnum, int fnum, mapi_libfunct_info_t *info)
@@ -127,7 +134,7 @@ int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info)
                 return -1;
         if (fd < 0)
                 fd = 0;
-        if (b.ops->flow_info(b.state, fd, true, info, &err) == 0)
+        if (fd < INT_MAX && b.ops->flow_info(b.state, fd, true, info, &err) == 0)
                 return 0;
         /* Nothing follows: the start is the last flow, or there is no such flow. */
         if (fd > 0 && b.ops->flow_info(b.state, fd, false, &start, &err) == 0)

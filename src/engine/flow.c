@@ -269,6 +269,8 @@ int engine_grow_rings(struct flow *waiting, const struct ring *but, struct mapi_
 
                         if (r == NULL || r == but || __atomic_load_n(&r->shared->want_room, __ATOMIC_RELAXED) == 0)
                                 continue;
+                        if (ring_room(r) >= f->fn[k]->wanted) /* read meanwhile: the worker has only not run since */
+                                continue;
                         if (ring_grow(r, &why) < 0)
                                 return mapi_fail(err, MAPI_RING_LIMIT_ERROR, "function %d of flow %d (%s)",
                                                  f->fn[k]->fid, f->number, why.text);

@@ -10,7 +10,7 @@
 #include <mapi/errors.h>
 #include <mapi/packet.h>
 
-/** A result besides counts: no byte is left. Anything below is -code of <mapi/errors.h>, with a sentence in .why. */
+/** A result besides counts: no byte is left. Anything below is -code of <mapi/errors.h>, the sentence in .why. */
 #define FORMATS_END (-1)
 
 /** No reader needs more than this many bytes in memory at once. */

@@ -46,6 +46,7 @@ struct instance {
         /* the worker's */
         struct emitter *emitter; /* transformers: of the plan in force */
         uint32_t wishes;         /* for room, see graph_want_room() */
+        uint64_t wanted;         /* bytes of room that the newest wish is for */
         uint64_t random;
         uint64_t packets, passed; /* function statistics, if the plan counts them */
         uint64_t emit_dropped;

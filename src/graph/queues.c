@@ -47,8 +47,9 @@ void graph_room(struct graph *g, unsigned *ret_packets, size_t *ret_bytes)
 }
 
 /** Numbers the wish, so that a reader kicks once for each and not with every packet until the worker runs. */
-static void want_room(struct instance *in)
+static void want_room(struct instance *in, uint64_t bytes)
 {
+        in->wanted = bytes;
         if (++in->wishes == 0)
                 in->wishes = 1;
         __atomic_store_n(in->ring != NULL ? &in->ring->shared->want_room : &in->sink->want_room, in->wishes,
@@ -65,7 +66,7 @@ bool graph_want_room(struct graph *g, size_t bytes)
 
                 if (free_bytes(in) >= need)
                         continue;
-                want_room(in);
+                want_room(in, need);
                 if (free_bytes(in) < need) /* once more: the reader may have moved before it could see the wish */
                         blocked = true;
         }
@@ -105,7 +106,7 @@ void graph_publish(struct graph *g, bool urgent)
 /** Room for what the next .finish of this instance may emit, in every queue behind it in its flow. */
 static bool room_behind(const struct graph_flow *f, uint32_t from)
 {
-        uint64_t packets = 1, caplen = 0;
+        uint64_t packets = 1, caplen = 0, need;
 
         for (uint32_t k = from; k < f->n; k++) {
                 struct instance *in = f->fn[k];
@@ -116,9 +117,10 @@ static bool room_behind(const struct graph_flow *f, uint32_t from)
                 }
                 if (in->ring == NULL && in->sink == NULL)
                         continue;
-                if (free_bytes(in) < packets * (in->fn.def->room.per_packet + RECORD_HEAD_MAX + caplen)) {
-                        want_room(in);
-                        if (free_bytes(in) < packets * (in->fn.def->room.per_packet + RECORD_HEAD_MAX + caplen))
+                need = packets * (in->fn.def->room.per_packet + RECORD_HEAD_MAX + caplen);
+                if (free_bytes(in) < need) {
+                        want_room(in, need);
+                        if (free_bytes(in) < need)
                                 return false;
                 }
         }
@@ -166,7 +168,7 @@ void graph_want_drain(struct graph *g, uint32_t flow)
 {
         for (uint32_t k = 0; k < g->flow[flow].n; k++)
                 if (g->flow[flow].fn[k]->sink != NULL)
-                        want_room(g->flow[flow].fn[k]);
+                        want_room(g->flow[flow].fn[k], 0);
 }
 
 void graph_finish_rings(struct graph *g, uint32_t flow)

@@ -72,32 +72,77 @@ static bool edge_equal(const struct item *it, const struct instance *in)
                values_equal(it->fn, in);
 }
 
-/** The child that this filter leads to, shared with an equal one if there is. */
+static uint64_t edge_hash(const struct instance *in)
+{
+        if (in->filter != NULL)
+                return filter_hash(in->filter);
+        return in->match != NULL ? match_key(in->match) : (uint64_t)(uintptr_t)in->fn.def * 0x9e3779b97f4a7c15u;
+}
+
+/** The place of an equal edge, or the free one where it belongs. The table has free places. */
+static struct item **edge_place(const struct node *n, const struct instance *in)
+{
+        uint32_t i = (uint32_t)(edge_hash(in) >> 32) & (n->edge_slots - 1);
+
+        while (n->edge[i] != NULL && !edge_equal(n->edge[i], in))
+                i = (i + 1) & (n->edge_slots - 1);
+        return &n->edge[i];
+}
+
+/** Room for one more edge: at most half of the table is in use. */
+static int edges_grow(struct compiler *c, struct node *n)
+{
+        struct item **old = n->edge;
+        uint32_t slots = n->edge_slots;
+
+        if (2 * (n->edges + 1) <= slots)
+                return 0;
+        n->edge_slots = slots == 0 ? 8 : 2 * slots;
+        n->edge = arena_alloc(c->scratch, n->edge_slots * sizeof *n->edge);
+        if (n->edge == NULL)
+                return -1;
+        for (uint32_t i = 0; i < slots; i++)
+                if (old[i] != NULL)
+                        *edge_place(n, old[i]->fn) = old[i];
+        return 0;
+}
+
+/** One more flow on a shared edge; only the statistics need to know. */
+static int edge_share(struct compiler *c, struct item *it, struct instance *in)
+{
+        struct item *sharer;
+
+        if (!c->count)
+                return 0;
+        sharer = arena_alloc(c->scratch, sizeof *sharer);
+        if (sharer == NULL)
+                return -1;
+        sharer->fn = in;
+        sharer->next = it->sharers;
+        it->sharers = sharer;
+        return 0;
+}
+
+/** The child that this filter leads to, shared with an equal one if there is. NULL: no memory. */
 static struct node *edge(struct compiler *c, struct node *at, struct instance *in)
 {
-        bool predicate = in->fn.def->shape == MAPI_PREDICATE;
-        struct item *it;
+        struct item **place = NULL, *it;
 
-        if (predicate || is_shareable(in)) {
-                for (it = at->first; it != NULL; it = it->next) {
-                        if (!edge_equal(it, in))
-                                continue;
-                        if (c->count) {
-                                struct item *sharer = arena_alloc(c->scratch, sizeof *sharer);
-
-                                if (sharer == NULL)
-                                        return NULL;
-                                sharer->fn = in;
-                                sharer->next = it->sharers;
-                                it->sharers = sharer;
-                        }
-                        return it->child;
-                }
+        if (in->fn.def->shape == MAPI_PREDICATE || is_shareable(in)) {
+                if (edges_grow(c, at) < 0)
+                        return NULL;
+                place = edge_place(at, in);
+                if (*place != NULL)
+                        return edge_share(c, *place, in) < 0 ? NULL : (*place)->child;
         }
         it = item_add(c, at, edge_kind(in), in);
         if (it == NULL)
                 return NULL;
         it->child = tree_node(c);
+        if (place != NULL && it->child != NULL) {
+                *place = it;
+                at->edges++;
+        }
         return it->child;
 }
 

@@ -21,6 +21,8 @@ struct item {
 struct node {
         uint32_t slot;
         struct item *first, **last;
+        struct item **edge; /* its shareable edges by hash, open addressing */
+        uint32_t edges, edge_slots;
 };
 
 struct compiler {

@@ -31,7 +31,7 @@ trace() # FILE COUNT WORDS OPTIONS...
         echo "| $file | $count | $words |" >>"$out/README.md"
 }
 
-trace demo.pcap 2800 'a minute of Ethernet; the trace of `./demo` and of most tests'
+trace demo.pcap 2800 'a minute of Ethernet; the trace of ./demo and of most tests'
 trace few-us-be.pcap 60 'pcap, microseconds, big-endian' -r 2 -f us-be
 trace few-ns-le.pcap 60 'pcap, nanoseconds, little-endian' -r 2 -f ns-le
 trace few-ns-be.pcap 60 'pcap, nanoseconds, big-endian' -r 2 -f ns-be

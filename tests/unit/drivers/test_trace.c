@@ -96,8 +96,7 @@ static void compressed(void **state)
                         all = drive_bytes(&b, 64, SIZE_MAX);
                         d = drive_bytes(&file, 64, SIZE_MAX);
                         assert_true(d.packets == all.packets && d.hash == all.hash && d.end == MAPI_RECV_END);
-                        assert_true(file.n > 10);
-                        file.n -= 10;
+                        file.n -= file.n > 10 ? 10 : file.n;
                         d = drive_bytes(&file, 64, SIZE_MAX);
                         assert_int_equal(d.end, -MAPI_TRACE_DAMAGED);
                         assert_true(d.packets > 100 && d.packets < 600);

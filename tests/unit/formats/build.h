@@ -20,6 +20,8 @@ struct build {
 
 static inline void build_put(struct build *b, const void *bytes, size_t n)
 {
+        if (n > SIZE_MAX / 4) /* a mistake of the caller, and some compilers see it where it is not */
+                abort();
         if (b->n + n + 1 > b->room) {
                 b->room = 2 * (b->n + n) + 64;
                 b->bytes = realloc(b->bytes, b->room);

@@ -36,7 +36,8 @@ static inline void compress_put(struct build *b, enum compress_kind kind, const 
 
         if (out == NULL)
                 abort();
-        (void)kind;
+        (void)kind; /* unless there is a library */
+        (void)compress_checksum;
         (void)bytes;
 #if MAPI_HAVE_ZLIB
         if (kind == COMPRESS_GZIP) {
