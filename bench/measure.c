@@ -394,7 +394,7 @@ int main(int argc, char **argv)
                 bench_die(trace, "libpcap finds no packets in it");
         print_head(rounds, packets);
         for (group = ONE_FLOW; group <= MANY_FLOWS; group++) {
-                printf("\n%-40s\n  %-38s %9s %9s %9s %9s %9s %9s\n", titles[group], "", "reading s", "Mpkt/s",
+                printf("\n%s\n  %-38s %9s %9s %9s %9s %9s %9s\n", titles[group], "", "reading s", "Mpkt/s",
                        "ns/packet", "process s", "ratio", "peak MB");
                 for (i = 0; i < CASES; i++)
                         if (cases[i].group == group)

@@ -57,7 +57,6 @@ static int embedded_open(void **ret_state, struct mapi_error *err)
         struct engine_options engine = { .now_s = now_s, .seed = seed(), .count_functions = MAPI_FUNCSTATS };
         struct session_options session = {
                 .limits = { .flows = SESSION_FLOWS_MAX,
-                            .devices = SESSION_DEVICES_MAX,
                             .memory_bytes = memory_limit(),
                             .ring_bytes = SESSION_RING_BYTES,
                             .sink_bytes = SESSION_SINK_BYTES },
@@ -276,49 +275,12 @@ static int embedded_describe(void *state, int fd, const char *name, struct backe
         return r;
 }
 
-/**
- * The rest of closing, for a flow that is unknown to the session and out of its device's plan already. The device is kept
- * by one of .users, which is given back.
- */
-static int finish_close(struct embedded *e, struct embedded_device *d, struct flow *f, struct mapi_error *err)
-{
-        int r = 0, error = 0, fd = engine_flow_number(f);
-        bool ending, free_it;
-        sigset_t mask;
-
-        embedded_kick(d);
-        embedded_wait_settled(d);
-        siglock_take(&e->lock, &mask);
-        engine_device_reap(d->device);
-        engine_flow_finish(f);
-        siglock_give(&e->lock, &mask);
-        free_it = embedded_writers_end(e, f);
-        if (!engine_flow_drained(f, &error) || error != 0)
-                r = mapi_fail(err, MAPI_ERROR_FILE, "flow %d is closed, but a file of it is not complete: %s", fd,
-                              strerror(error != 0 ? error : ETIMEDOUT));
-
-        siglock_take(&e->lock, &mask);
-        if (free_it)
-                session_close_end(e->session, f);
-        d->users--;
-        ending = embedded_device_let_go(d);
-        if (ending)
-                d->users++; /* not used again while we look at it */
-        siglock_give(&e->lock, &mask);
-        if (ending) {
-                embedded_wait_gone(d);
-                siglock_take(&e->lock, &mask);
-                d->users--;
-                siglock_give(&e->lock, &mask);
-        }
-        return r;
-}
-
 static int embedded_apply(void *state, int fd, const char *name, const struct mapi_value *values, unsigned n,
                           struct mapi_error *err)
 {
         struct embedded *e = state;
         struct embedded_device *d = NULL;
+        struct embedded_closing c;
         struct flow *closed = NULL;
         struct mapi_error ignored;
         struct instance *in;
@@ -347,9 +309,11 @@ static int embedded_apply(void *state, int fd, const char *name, const struct ma
         }
         if (closed == NULL)
                 d->users--;
+        else
+                embedded_closing_begin(e, &c, closed, d);
         siglock_give(&e->lock, &mask);
         if (closed != NULL) /* another thread closed it, or a signal handler: who did it did not wait */
-                (void)finish_close(e, d, closed, &ignored);
+                (void)embedded_closing_end(e, &c, &ignored);
         return r;
 }
 
@@ -379,52 +343,6 @@ static int embedded_connect(void *state, int fd, struct mapi_error *err)
         (void)embedded_device_let_go(d); /* closed meanwhile */
         siglock_give(&e->lock, &mask);
         return 0;
-}
-
-static int embedded_close_flow(void *state, int fd, struct mapi_error *err)
-{
-        struct embedded *e = state;
-        struct embedded_device *d = NULL;
-        struct flow *f = NULL;
-        sigset_t mask;
-        int r;
-
-        siglock_take(&e->lock, &mask);
-        r = session_close_begin(e->session, fd, &f, err);
-        if (f != NULL) {
-                d = embedded_device_of(e, engine_flow_device(f));
-                d->users++;
-        }
-        siglock_give(&e->lock, &mask);
-        return f == NULL ? r : finish_close(e, d, f, err);
-}
-
-/** The process ends: every flow is closed as if the program had done it. */
-static void embedded_close(void *state)
-{
-        struct embedded *e = state;
-        struct mapi_error err;
-        struct flow *f;
-        sigset_t mask;
-        int fd = 0;
-
-        for (;;) {
-                siglock_take(&e->lock, &mask);
-                f = session_next_flow(e->session, fd);
-                fd = f == NULL ? 0 : engine_flow_number(f);
-                siglock_give(&e->lock, &mask);
-                if (fd == 0)
-                        break;
-                (void)embedded_close_flow(e, fd, &err); /* nobody is left to be told */
-        }
-        siglock_take(&e->lock, &mask);
-        for (struct embedded_device *d = e->devices; d != NULL; d = d->next) {
-                d->deleted = true;
-                (void)embedded_device_let_go(d);
-        }
-        siglock_give(&e->lock, &mask);
-        for (struct embedded_device *d = e->devices; d != NULL; d = d->next)
-                embedded_wait_gone(d);
 }
 
 struct flow *embedded_lock_flow(struct embedded *e, int fd, sigset_t *ret_mask, struct mapi_error *err)

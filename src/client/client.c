@@ -4,6 +4,7 @@
 #include "base/siglock.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -86,11 +87,29 @@ __attribute__((destructor)) static void at_exit(void)
                 b.ops->close(b.state);
 }
 
+/** The engine where the loader finds it (LD_LIBRARY_PATH, our own run path), or beside libmapi itself. */
+static void *load_engine(void)
+{
+        void *library = dlopen(ENGINE_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        char path[4096];
+        const char *slash;
+        Dl_info ours;
+
+        if (library != NULL || dladdr(&client, &ours) == 0 || ours.dli_fname == NULL)
+                return library;
+        slash = strrchr(ours.dli_fname, '/');
+        if (slash == NULL || slash - ours.dli_fname > (ptrdiff_t)(sizeof path - sizeof ENGINE_LIBRARY - 2))
+                return NULL;
+        (void)snprintf(path, sizeof path, "%.*s%s", (int)(slash - ours.dli_fname + 1), ours.dli_fname,
+                       ENGINE_LIBRARY);
+        return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
 /** Loads the engine and starts it. Under the lock. */
 static int open_embedded(struct client_backend *ret, struct mapi_error *err)
 {
         static bool forks; /* handlers are registered once in the life of the program */
-        void *library = dlopen(ENGINE_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        void *library = load_engine();
         int r;
 
         if (library == NULL)

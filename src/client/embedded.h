@@ -50,6 +50,15 @@ struct embedded_writer {
         uint32_t gone;
 };
 
+/** A close that is under way: the flow is unknown to the session and out of its device's plan. On the stack of who does it. */
+struct embedded_closing {
+        struct embedded_closing *next;
+        struct flow *flow;
+        struct embedded_device *device; /* kept by one of its .users */
+        pthread_t thread;
+        bool finished; /* its functions have said their last */
+};
+
 struct embedded {
         struct siglock lock;
         struct arena *arena;
@@ -57,6 +66,7 @@ struct embedded {
         struct session *session;
         struct embedded_device *devices;
         struct embedded_writer *writers;
+        struct embedded_closing *closing;
         int last_device;
         uint32_t drained; /* futex word: counts what writers have done while somebody waits */
         _Atomic uint32_t drained_waiters;
@@ -64,6 +74,17 @@ struct embedded {
 
 /** The flow, with the lock taken; NULL with the error set and the lock given back. */
 struct flow *embedded_lock_flow(struct embedded *e, int fd, sigset_t *ret_mask, struct mapi_error *err);
+
+/* ---- closing (embedded_close.c) --------------------------------------------------------------------------------- */
+
+/** Notes a close under the lock, in which the session gave the flow up; then, without the lock, does the rest of it. */
+void embedded_closing_begin(struct embedded *e, struct embedded_closing *c, struct flow *f,
+                            struct embedded_device *d);
+int embedded_closing_end(struct embedded *e, struct embedded_closing *c, struct mapi_error *err);
+
+/** Calls of struct backend. */
+int embedded_close_flow(void *state, int fd, struct mapi_error *err);
+void embedded_close(void *state);
 
 /* ---- information (embedded_info.c): calls of struct backend --------------------------------------------------- */
 

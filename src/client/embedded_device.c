@@ -93,12 +93,24 @@ static struct embedded_device *device_struct(struct embedded *e)
         return d;
 }
 
+static uint32_t devices_in_use(const struct embedded *e)
+{
+        uint32_t n = 0;
+
+        for (const struct embedded_device *d = e->devices; d != NULL; d = d->next)
+                n += d->in_use;
+        return n;
+}
+
 int embedded_device_new(struct embedded *e, const struct capture *c, const char *name, int source_fd,
                         bool private_device, struct embedded_device **ret, struct mapi_error *err)
 {
-        struct embedded_device *d = device_struct(e);
+        struct embedded_device *d;
         int number = e->last_device + 1, r;
 
+        if (devices_in_use(e) >= SESSION_DEVICES_MAX)
+                return mapi_fail(err, MAPI_LIMIT_ERROR, "%u traces and devices are open", SESSION_DEVICES_MAX);
+        d = device_struct(e);
         if (d == NULL)
                 return mapi_fail(err, MAPID_MEM_ALLOCATION_ERROR, "device %.64s", name);
         if (private_device)

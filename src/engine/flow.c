@@ -265,15 +265,18 @@ int engine_grow_rings(struct flow *waiting, const struct ring *but, struct mapi_
                         continue;
                 for (uint32_t k = 0; k < f->n; k++) {
                         struct ring *r = f->fn[k]->ring;
-                        struct mapi_error why = { 0 };
 
                         if (r == NULL || r == but || __atomic_load_n(&r->shared->want_room, __ATOMIC_RELAXED) == 0)
                                 continue;
-                        if (ring_room(r) >= f->fn[k]->wanted) /* read meanwhile: the worker has only not run since */
+                        if (ring_room(r) >=
+                            f->fn[k]->wanted) /* read meanwhile: the worker has only not run since */
                                 continue;
-                        if (ring_grow(r, &why) < 0)
-                                return mapi_fail(err, MAPI_RING_LIMIT_ERROR, "function %d of flow %d (%s)",
-                                                 f->fn[k]->fid, f->number, why.text);
+                        if (ring_grow(r, NULL) < 0)
+                                return mapi_fail(err, MAPI_RING_LIMIT_ERROR,
+                                                 "that of function %d of flow %d, which nobody reads; this "
+                                                 "session may take "
+                                                 "%zu bytes in all",
+                                                 f->fn[k]->fid, f->number, r->quota->limit_bytes);
                         grown++;
                 }
         }

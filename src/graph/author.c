@@ -44,7 +44,7 @@ uint64_t mapi_ref_before(const struct mapi_fn *fn, unsigned i)
 {
         const struct instance *in = instance_of(fn);
 
-        return i < in->nrefs ? instance_u64_before(in->ref[i]) : 0;
+        return i < in->nrefs ? instance_u64_before(in->ref[i], in->flow) : 0;
 }
 
 void mapi_ref_reset(struct mapi_fn *fn, unsigned i)
@@ -52,7 +52,7 @@ void mapi_ref_reset(struct mapi_fn *fn, unsigned i)
         const struct instance *in = instance_of(fn);
 
         if (i < in->nrefs)
-                (void)instance_reset(in->ref[i]); /* a result that cannot be reset goes on */
+                (void)instance_reset(in->ref[i], in->flow); /* a result that cannot be reset goes on */
 }
 
 int mapi_sink_open(struct mapi_fn *fn, unsigned arg, struct mapi_error *err)

@@ -81,6 +81,29 @@ static uint32_t *find_groups(struct compiler *c, const struct graph_flow *flows,
         return parent;
 }
 
+/** What must be looked at before a member has a packet: its functions that others read, and those that its own read of flows
+ *  that are not, or no more, in the plan. */
+static int list_read(struct compiler *c, const struct graph_flow *f, uint32_t k, struct chain *body)
+{
+        uint32_t most = f->n - k, flow;
+
+        for (uint32_t i = k; i < f->n; i++)
+                most += f->fn[i]->nrefs;
+        body->read = arena_alloc(c->keep, (most + 1) * sizeof *body->read);
+        if (body->read == NULL)
+                return -1;
+        for (; k < f->n; k++) {
+                struct instance *in = f->fn[k];
+
+                if (in->readers > 0)
+                        body->read[body->nread++] = in;
+                for (uint32_t r = 0; r < in->nrefs; r++)
+                        if (!find_flow(c->g->flow, c->g->nflows, in->ref[r]->flow, &flow))
+                                body->read[body->nread++] = in->ref[r];
+        }
+        return 0;
+}
+
 /** One step operation for each group, behind everything that runs by batches. */
 static int write_steps(struct compiler *c, struct pending_member *members, uint32_t n_members, uint32_t n_flows,
                        struct chain *top)
@@ -110,7 +133,8 @@ static int write_steps(struct compiler *c, struct pending_member *members, uint3
                         step->member[step->n].in = m->at->slot;
                         if (m->at->slot != 0)
                                 top->clear[top->nclear++] = m->at->slot;
-                        if (write_chain(c, m->flow, m->from, true, &step->member[step->n].body) < 0)
+                        if (write_chain(c, m->flow, m->from, true, &step->member[step->n].body) < 0 ||
+                            list_read(c, m->flow, m->from, &step->member[step->n].body) < 0)
                                 return -1;
                         step->n++;
                 }

@@ -17,7 +17,7 @@ static void flush(struct emitter *e)
         b->parsed = 0;
         if (e->rest->stepwise) {
                 for (uint32_t i = 0; i < n; i++) {
-                        chain_snapshot(e->rest);
+                        chain_snapshot_own(e->rest);
                         chain_run(e->rest, b, MAPI_SEL_BIT(i));
                 }
         } else {
@@ -92,7 +92,7 @@ static void run_copies(struct sub *s)
         b->parsed = 0; /* the headers may have been changed */
         if (s->rest.stepwise) {
                 MAPI_SEL_EACH (i, out) {
-                        chain_snapshot(&s->rest);
+                        chain_snapshot_own(&s->rest);
                         chain_run(&s->rest, b, MAPI_SEL_BIT(i));
                 }
         } else if (out != 0) {

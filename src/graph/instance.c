@@ -165,6 +165,10 @@ int instance_start(struct instance *in, struct mapi_error *err)
                 if (r < 0)
                         return r;
         }
+        if (def->shape == MAPI_TRANSFORMER && in->fn.emit_caplen > MAPI_CAPLEN_MAX)
+                return mapi_fail(err, MFUNCT_COULD_NOT_INIT_FUNCT,
+                                 "%s emits packets of up to %u bytes, the most are %u", def->name,
+                                 in->fn.emit_caplen, MAPI_CAPLEN_MAX);
         if (def->shape == MAPI_PREDICATE && in->filter == NULL && in->match == NULL)
                 return mapi_fail(err, MFUNCT_COULD_NOT_APPLY_FUNCT, "%s hands over neither a filter nor a pattern",
                                  def->name);
@@ -223,17 +227,27 @@ uint64_t instance_u64(const struct instance *in)
         return raw_value(in) - base_of(in);
 }
 
-uint64_t instance_u64_before(const struct instance *in)
+static uint64_t raw_before(const struct instance *in, int flow)
 {
-        return in->before - base_of(in);
+        return flow == in->flow ? in->before : in->before_device;
 }
 
-void instance_snapshot(struct instance *in)
+uint64_t instance_u64_before(const struct instance *in, int flow)
+{
+        return raw_before(in, flow) - base_of(in);
+}
+
+void instance_snapshot_own(struct instance *in)
 {
         in->before = raw_value(in);
 }
 
-int instance_reset(struct instance *in)
+void instance_snapshot(struct instance *in)
+{
+        in->before = in->before_device = raw_value(in);
+}
+
+int instance_reset(struct instance *in, int flow)
 {
         struct mapi_slot *s = in->fn.slot;
 
@@ -244,6 +258,7 @@ int instance_reset(struct instance *in)
         if (s == NULL || in->fn.def->result.kind != MAPI_RESULT_COUNTER ||
             in->fn.def->result.combine != MAPI_COMBINE_SUM || in->fn.result_size != 8)
                 return -1;
-        __atomic_store_n(&s->base, in->before, __ATOMIC_RELAXED);
+        /* release: the reader loads it before the value */
+        __atomic_store_n(&s->base, raw_before(in, flow), __ATOMIC_RELEASE);
         return 0;
 }

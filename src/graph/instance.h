@@ -37,7 +37,9 @@ struct instance {
         uint32_t nrefs;
         struct instance *ref[MAPI_REFS_MAX];
         uint32_t readers; /* how many instances refer to this one */
-        uint64_t before;  /* its raw value before any function had the current packet; kept while it is read */
+        /* its raw value before any function had the current packet, kept while it is read: of the packets that reach
+           this part of its own flow, which may be emitted ones; and of the device's, for the readers in other flows */
+        uint64_t before, before_device;
         /* queues */
         struct ring *ring;
         struct sink *sink;
@@ -92,15 +94,18 @@ int instance_complete(struct instance *in, struct segments *segments, struct map
 /** Stops the function and gives back what is not in the flow's arena. No worker may be using it. NULL-safe. */
 void instance_free(struct instance *in, struct segments *segments);
 
-/** The value another function would read now: its first word, less what was reset; and as it was before the current packet. */
+/** The value another function would read now: its first word, less what was reset; and as it was before the current
+ *  packet, for a function of that flow. */
 uint64_t instance_u64(const struct instance *in);
-uint64_t instance_u64_before(const struct instance *in);
+uint64_t instance_u64_before(const struct instance *in, int flow);
 
 /** The current packet begins: what is there now is "before". */
 void instance_snapshot(struct instance *in);
+/** The same for a packet that its own flow has emitted. */
+void instance_snapshot_own(struct instance *in);
 
-/** Starts the result anew, from before the current packet on: the base is moved (counters), or the function does it.
+/** Starts the result anew, from before the current packet of a function of that flow on: the base is moved (counters), or the function does it.
  *  0, or -1: cannot be reset. */
-int instance_reset(struct instance *in);
+int instance_reset(struct instance *in, int flow);
 
 #endif

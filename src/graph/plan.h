@@ -94,7 +94,14 @@ struct graph {
 /** Runs a chain over the packets `all` of a batch. Hot. */
 void chain_run(const struct chain *c, struct mapi_batch *b, mapi_sel all);
 
-/** A new packet begins for a chain that is run packet by packet. */
+/** A new packet begins for a chain that is run packet by packet: one that its flow has emitted. */
+static inline void chain_snapshot_own(const struct chain *c)
+{
+        for (uint32_t i = 0; i < c->nread; i++)
+                instance_snapshot_own(c->read[i]);
+}
+
+/** A new packet of the device begins for a member of a step group. */
 static inline void chain_snapshot(const struct chain *c)
 {
         for (uint32_t i = 0; i < c->nread; i++)

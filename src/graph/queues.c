@@ -136,7 +136,7 @@ bool graph_finish_flow(struct graph *g, uint32_t flow, enum mapi_finish why, boo
                 int more = 1;
 
                 while (!in->ended && more != 0) {
-                        if (wait_for_room && in->emitter != NULL && !room_behind(f, k)) {
+                        if (wait_for_room && (in->emitter != NULL || in->sink != NULL) && !room_behind(f, k)) {
                                 graph_publish(g, true);
                                 return false;
                         }

@@ -182,7 +182,7 @@ int write_chain(struct compiler *outer, const struct graph_flow *f, uint32_t k, 
             write_keep(&c, ret) < 0)
                 return -1;
         ret->stepwise = stepwise;
-        return stepwise ? list_read(outer, f, k, ret) : 0;
+        return 0;
 }
 
 int write_sub(struct compiler *c, const struct graph_flow *f, uint32_t k, bool stepwise, struct sub **ret)
@@ -202,7 +202,8 @@ int write_sub(struct compiler *c, const struct graph_flow *f, uint32_t k, bool s
         s->emitter.batch = arena_alloc(c->keep, sizeof *s->emitter.batch);
         s->emitter.buf = arena_alloc(c->keep, s->emitter.cap + 8);
         s->emitter.rest = &s->rest;
-        if (s->emitter.batch == NULL || s->emitter.buf == NULL || write_chain(c, f, k + 1, stepwise, &s->rest) < 0)
+        if (s->emitter.batch == NULL || s->emitter.buf == NULL ||
+            write_chain(c, f, k + 1, stepwise, &s->rest) < 0 || (stepwise && list_read(c, f, k + 1, &s->rest) < 0))
                 return -1;
         *ret = s;
         return 0;

@@ -34,9 +34,9 @@ int results_check(const struct results_map *map);
 int results_find(const struct results_map *map, uint32_t entry, int flow, int fid, struct results_ref *ret);
 
 /**
- * Copies the newest value, combined over the workers, to ret (ref->size bytes). No system call, no lock; records are
- * copied until they were not written meanwhile.
- * Returns 0, or -1 if a record never came to rest (the writer died in the middle of it).
+ * Copies the newest value, combined over the workers, to ret (ref->size bytes). No lock; records are copied until
+ * they were not written meanwhile. No system call, unless the writer was stopped inside a record: then it naps.
+ * Returns 0, or -1 if a record never came to rest within 0.3 s (the writer died in the middle of it).
  */
 int results_read(const struct results_ref *ref, void *ret);
 

@@ -23,7 +23,7 @@ int sink_init(struct sink *s, struct mapi_fn *fn, int fd, uint64_t size_bytes, s
         int mem;
 
         *s = (struct sink){ .fd = fd, .fn = fn, .quota = q };
-        while (size < size_bytes)
+        while (size < size_bytes && size < (1ull << 40))
                 size *= 2;
         if (quota_take(q, size) < 0)
                 return mapi_fail(err, MAPI_LIMIT_ERROR, "no memory for a file queue of %llu bytes in this session",
@@ -45,9 +45,8 @@ int sink_init(struct sink *s, struct mapi_fn *fn, int fd, uint64_t size_bytes, s
         s->data = base;
         s->size = size;
         s->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-        if (!s->regular)
-                (void)fcntl(fd, F_SETFL,
-                            O_NONBLOCK); /* a pipe that nobody reads must not hold the writer for good */
+        if (!s->regular) /* a pipe that nobody reads must not hold the writer for good */
+                (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
         return 0;
 }
 
@@ -76,6 +75,8 @@ bool sink_put(struct sink *s, const void *a, size_t na, const void *b, size_t nb
         uint8_t *to = s->data + (s->head_private & (s->size - 1));
         uint32_t n = (uint32_t)(na + nb);
 
+        if (n == 0) /* nothing to write is written */
+                return true;
         if (__atomic_load_n(&s->error, __ATOMIC_RELAXED) != 0 || sink_room(s) < need) {
                 __atomic_store_n(&s->dropped, s->dropped + 1, __ATOMIC_RELAXED);
                 return false;
@@ -170,7 +171,7 @@ static int write_parts(struct sink *s, struct iovec *part, int n)
                 }
                 for (; n > 0 && left >= part->iov_len; part++, n--) {
                         left -= part->iov_len;
-                        s->written += begun + part->iov_len;
+                        __atomic_store_n(&s->written, s->written + begun + part->iov_len, __ATOMIC_RELAXED);
                         begun = 0;
                 }
                 if (left > 0) {

@@ -13,7 +13,6 @@
 
 struct session_limits {
         uint32_t flows;
-        uint32_t devices;
         size_t memory_bytes; /* results, rings, queues and flows together */
         uint64_t ring_bytes;
         uint64_t sink_bytes;

@@ -38,6 +38,18 @@ const char *__tsan_default_options(void)
         return "die_after_fork=0";
 }
 
+#if SLOWNESS == 8
+#include <sanitizer/lsan_interface.h>
+void api_leaves_open(void)
+{
+        __lsan_disable();
+}
+#else
+void api_leaves_open(void)
+{
+}
+#endif
+
 unsigned api_slowness(void)
 {
         return SLOWNESS;

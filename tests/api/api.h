@@ -35,6 +35,12 @@ int api_main(const struct api_case *cases, size_t n, int argc, char **argv);
 /** Ends the case: it cannot be tried here. */
 void api_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/**
+ * This process will end with flows open, on purpose. The library closes them after LeakSanitizer has looked, which therefore
+ * is to overlook what this thread allocates from now on.
+ */
+void api_leaves_open(void);
+
 /** 1, or more where everything takes longer: for limits, and as a divisor of counts. */
 unsigned api_slowness(void);
 

@@ -249,8 +249,10 @@ static void out_of_descriptors(void)
         check(mapi_create_offline_device(api_trace("demo.pcap"), MFF_PCAP) == NULL);
         check(mapi_create_flow(api_trace("demo.pcap")) == -1);
         /* Rings need descriptors as well. */
-        check_ok(mapi_delete_offline_device(device[--n]));
-        check_ok(mapi_delete_offline_device(device[--n]));
+        for (int i = 0; i < 2; i++) {
+                check_ok(mapi_delete_offline_device(device[--n]));
+                device[n] = NULL;
+        }
         while (flows < 200) {
                 fd[flows] = mapi_create_flow(device[0]);
                 if (fd[flows] < 0)

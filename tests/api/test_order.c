@@ -62,12 +62,14 @@ static void is_alive(void)
 
 static void first_create_flow(void)
 {
+        api_leaves_open();
         check(check_ok(mapi_create_flow(api_trace("demo.pcap"))) > 0);
         check_fails(mapi_connect(-13141), MAPI_INVALID_FLOW);
 }
 
 static void first_offline_flow(void)
 {
+        api_leaves_open();
         check(check_ok(mapi_create_offline_flow(api_trace("demo.pcap"), MFF_PCAP)) > 0);
         check_fails(mapi_connect(-13141), MAPI_INVALID_FLOW);
 }
@@ -305,7 +307,7 @@ static void wrong_devices(void)
         check_fails(mapi_create_flow("HOW CARES"), MAPID_NO_DRIVER);
         check_fails(mapi_create_flow(""), MAPID_NO_DRIVER);
         check_fails(mapi_create_flow("nothing-here.pcap"), MAPID_NO_DRIVER);
-        check_fails(mapi_create_flow("."), MAPID_NO_DRIVER);
+        check_fails(mapi_create_flow("."), MAPI_ERROR_FILE);
         check_fails(mapi_create_flow(long_name), MAPID_NO_DRIVER);
         check_fails(mapi_create_flow("lo"), MCOM_INIT_SOCKET_ERROR);
         check_fails(mapi_create_flow("sensor.example:eth0"), MCOM_SOCKET_ERROR);
@@ -346,7 +348,7 @@ static void wrong_backend(void)
         check_equal(code, MCOM_INIT_SOCKET_ERROR);
         check(strstr(text, "nonsense") != NULL);
         check_equal(setenv("MAPI_BACKEND", "embedded", 1), 0);
-        check_ok(mapi_create_flow(api_trace("demo.pcap")));
+        check_ok(mapi_close_flow(check_ok(mapi_create_flow(api_trace("demo.pcap")))));
 }
 
 /* ---- the error itself ------------------------------------------------------------------------------------------- */

@@ -74,6 +74,7 @@ static void tours(void)
 {
         tour_of_failures();
         tour_of_successes();
+        api_leaves_open();
         check(mapi_create_flow(api_trace("demo.pcap")) > 0); /* left open: exit closes it */
 }
 

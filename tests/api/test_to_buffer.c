@@ -183,7 +183,7 @@ static size_t read_some(int fd, const struct trace *t, size_t from, int full)
                 check_equal(i, t->n);
         } else {
                 check_equal(code, MAPI_RING_LIMIT_ERROR);
-                (void)snprintf(wanted, sizeof wanted, "flow %d ", full);
+                (void)snprintf(wanted, sizeof wanted, "flow %d", full);
                 if (strstr(text, wanted) == NULL)
                         fail("'%s' does not name flow %d", text, full);
         }

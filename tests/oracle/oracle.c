@@ -2,7 +2,7 @@
  * The oracle: packets, wire bytes and captured bytes that each filter of a list lets through, by our own small reader
  * and libpcap's pcap_compile() and bpf_filter() alone.
  *
- *     oracle TRACE FILTERS        one filter in a line; an empty line is all packets
+ *     oracle TRACE FILTERS        one filter in a line; an empty line is all packets, without a filter
  *
  * Prints a line for each filter: "packets wirebytes capbytes" or "refused reason"; then "end" or "damaged reason".
  *
@@ -73,7 +73,8 @@ static unsigned compile_for(int link)
         for (i = 0; i < filter_count; i++) {
                 struct filter *f = &filters[i];
 
-                if (f->refused[0] == 0 && pcap_compile(handle, &f->program[l], f->text, 1, 0) < 0)
+                if (f->text[0] != 0 && f->refused[0] == 0 &&
+                    pcap_compile(handle, &f->program[l], f->text, 1, 0) < 0)
                         snprintf(f->refused, sizeof(f->refused), "%s", pcap_geterr(handle));
         }
         pcap_close(handle);
@@ -88,7 +89,9 @@ static void count(const struct packet *p)
         for (i = 0; i < filter_count; i++) {
                 struct filter *f = &filters[i];
 
-                if (f->refused[0] != 0 || bpf_filter(f->program[l].bf_insns, p->data, p->wirelen, p->caplen) == 0)
+                if (f->refused[0] != 0)
+                        continue;
+                if (f->text[0] != 0 && bpf_filter(f->program[l].bf_insns, p->data, p->wirelen, p->caplen) == 0)
                         continue;
                 f->packets++;
                 f->wire_bytes += p->wirelen;

@@ -56,6 +56,10 @@ static int open_pcap(struct reader *r, uint32_t magic)
                 r->damage = "cut inside the file header";
                 return -1;
         }
+        if (get16(r, 4) != 2) {
+                r->damage = "an unknown version";
+                return -1;
+        }
         r->record_head = magic == 0xa1b2cd34u ? 24 : 16; /* Kuznetsov's format has eight bytes more */
         r->snaplens[0] = get32(r, 16);
         r->linktypes[0] = to_dlt(get32(r, 20));
@@ -179,7 +183,9 @@ int reader_open(struct reader *r, const uint8_t *file, size_t size)
         }
         if (get32(r, 0) == 0x0a0d0d0au) {
                 r->ng = 1;
-                return 0;
+                if (begin_section(r) < 0)
+                        r->damage = "a section header that is none";
+                return r->damage == NULL ? 0 : -1;
         }
         for (r->swapped = 0; r->swapped < 2; r->swapped++)
                 for (i = 0; i < 3; i++)
