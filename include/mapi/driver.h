@@ -26,7 +26,7 @@ enum mapi_driver_trait {
 /** What to open. Strings are borrowed until open returns. */
 struct mapi_source {
         const char *name;    /* for messages: path or interface */
-        const char *options; /* "key=value,..." or NULL; the driver's own */
+        const char *options; /* "key=value,..." or "key=value;..." or NULL; the driver's own */
         int fd; /* an open descriptor for the driver to own from now on (also when open fails), or -1 */
 };
 

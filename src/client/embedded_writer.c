@@ -84,18 +84,24 @@ static long elapsed_ms(const struct timespec *since)
 static uint64_t written(struct embedded *e, int flow, uint32_t *ret_running)
 {
         uint64_t bytes = 0;
+        sigset_t mask;
 
         *ret_running = 0;
+        siglock_take(&e->lock, &mask);
         for (struct embedded_writer *w = e->writers; w != NULL; w = w->next)
                 if (w->in_use && w->flow == flow && __atomic_load_n(&w->gone, __ATOMIC_SEQ_CST) == 0) {
                         bytes += __atomic_load_n(&w->sink->written, __ATOMIC_RELAXED);
                         (*ret_running)++;
                 }
+        siglock_give(&e->lock, &mask);
         return bytes;
 }
 
 static void stop_writers(struct embedded *e, int flow, bool abandon)
 {
+        sigset_t mask;
+
+        siglock_take(&e->lock, &mask);
         for (struct embedded_writer *w = e->writers; w != NULL; w = w->next)
                 if (w->in_use && w->flow == flow) {
                         if (abandon)
@@ -104,6 +110,7 @@ static void stop_writers(struct embedded *e, int flow, bool abandon)
                         __atomic_fetch_add(&w->sink->wake, 1, __ATOMIC_SEQ_CST);
                         futex_wake(&w->sink->wake);
                 }
+        siglock_give(&e->lock, &mask);
 }
 
 /** Waits for `done`, as long as bytes are being written; at most limit_ms without progress. */
@@ -139,12 +146,15 @@ bool embedded_writers_end(struct embedded *e, struct flow *f)
 {
         int flow = engine_flow_number(f);
         bool drained = wait_while_moving(e, f, false, STUCK_MS);
+        sigset_t mask;
 
         stop_writers(e, flow, !drained);
         if (!wait_while_moving(e, f, true, GONE_WAIT_MS))
                 return false;
+        siglock_take(&e->lock, &mask);
         for (struct embedded_writer *w = e->writers; w != NULL; w = w->next)
                 if (w->in_use && w->flow == flow)
                         w->in_use = false;
+        siglock_give(&e->lock, &mask);
         return true;
 }

@@ -29,7 +29,7 @@ int drivers_options_parse(const struct mapi_source *src, const struct drivers_op
         const char *p = src->options;
 
         while (p != NULL && *p != '\0') {
-                const char *end = strchrnul(p, ','), *equals = memchr(p, '=', (size_t)(end - p));
+                const char *end = p + strcspn(p, ",;"), *equals = memchr(p, '=', (size_t)(end - p));
                 const struct drivers_option *o = NULL;
                 uint64_t value;
 
@@ -49,7 +49,7 @@ int drivers_options_parse(const struct mapi_source *src, const struct drivers_op
                                          (int)(end - p), p, (unsigned long long)o->min,
                                          (unsigned long long)o->max);
                 *o->value = value;
-                p = *end == ',' ? end + 1 : end;
+                p = *end != '\0' ? end + 1 : end;
         }
         return 0;
 }

@@ -207,53 +207,59 @@ bool engine_flow_drained(const struct flow *f, int *ret_error)
         return drained;
 }
 
-/** True while functions of other flows read this flow's results. */
+/** True while functions read this flow's results. */
 static bool is_read(const struct flow *f)
 {
-        for (uint32_t k = 0; k < f->n; k++) {
-                uint32_t own = 0;
-
-                for (uint32_t j = 0; j < f->n; j++)
-                        for (uint32_t r = 0; r < f->fn[j]->nrefs; r++)
-                                own += f->fn[j]->ref[r] == f->fn[k];
-                if (f->fn[k]->readers > own)
+        for (uint32_t k = 0; k < f->n; k++)
+                if (f->fn[k]->readers > 0)
                         return true;
-        }
         return false;
+}
+
+static void flow_drop(struct flow *f)
+{
+        struct arena *a;
+
+        for (uint32_t k = f->n; k > 0; k--)
+                instance_free(f->fn[k - 1], f->home.segments);
+        segments_release(f->home.segments, &f->place);
+        f->device->nflows--;
+        a = f->arena;
+        arena_free(&a);
+}
+
+/** A closed flow reads nothing any more. A flow that was there only to be read by it goes now. */
+static void let_go(struct flow *f)
+{
+        for (uint32_t k = 0; k < f->n; k++) {
+                struct instance *in = f->fn[k];
+
+                while (in->nrefs > 0) {
+                        struct instance *target = in->ref[--in->nrefs];
+                        struct flow *dead = target->zombie;
+
+                        target->readers--;
+                        if (dead != NULL && !is_read(dead))
+                                flow_drop(dead);
+                }
+        }
 }
 
 void engine_flow_free(struct flow **pf)
 {
         struct flow *f = *pf;
-        struct arena *a;
 
         *pf = NULL;
         if (f == NULL)
                 return;
-        if (is_read(f)) { /* the last reader frees it */
-                f->state = FLOW_ZOMBIE;
-                for (uint32_t k = 0; k < f->n; k++)
-                        f->fn[k]->zombie = f;
+        let_go(f);
+        if (!is_read(f)) {
+                flow_drop(f);
                 return;
         }
-        for (uint32_t k = f->n; k > 0; k--) { /* readers come after what they read */
-                struct instance *in = f->fn[k - 1];
-                struct instance *target[MAPI_REFS_MAX];
-                uint32_t n = in->nrefs;
-
-                memcpy(target, in->ref, sizeof target);
-                instance_free(in, f->home.segments);
-                for (uint32_t r = 0; r < n; r++) {
-                        struct flow *dead = target[r]->zombie;
-
-                        if (dead != NULL && dead != f && !is_read(dead))
-                                engine_flow_free(&dead);
-                }
-        }
-        segments_release(f->home.segments, &f->place);
-        f->device->nflows--;
-        a = f->arena;
-        arena_free(&a);
+        f->state = FLOW_ZOMBIE; /* the last reader frees it */
+        for (uint32_t k = 0; k < f->n; k++)
+                f->fn[k]->zombie = f;
 }
 
 int engine_grow_rings(struct flow *waiting, const struct ring *but, struct mapi_error *err)

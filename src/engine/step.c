@@ -62,6 +62,8 @@ static enum engine_state end_flows(struct device *d, struct graph *g)
         }
         if (waiting) {
                 atomic_store(&d->blocked, 1);
+                d->waiting_for_room = true;
+                graph_wake_sleepers(g); /* who looked at .blocked before this */
                 return ENGINE_BLOCKED;
         }
         return ENGINE_FINISHED;

@@ -67,6 +67,9 @@ void graph_room(struct graph *g, unsigned *ret_packets, size_t *ret_bytes);
  */
 bool graph_want_room(struct graph *g, size_t bytes);
 
+/** Wakes the readers of this plan that sleep: the worker waits for something, and they may be able to help. */
+void graph_wake_sleepers(struct graph *g);
+
 /** The worker goes on: no kicks needed. */
 void graph_have_room(struct graph *g);
 

@@ -70,15 +70,19 @@ bool graph_want_room(struct graph *g, size_t bytes)
                 if (free_bytes(in) < need) /* once more: the reader may have moved before it could see the wish */
                         blocked = true;
         }
-        if (!blocked)
-                return false;
+        if (blocked)
+                graph_wake_sleepers(g);
+        return blocked;
+}
+
+void graph_wake_sleepers(struct graph *g)
+{
         for (uint32_t i = 0; i < g->nqueues; i++) {
                 struct ring *r = g->queue[i]->ring;
 
                 if (r != NULL && __atomic_load_n(&r->reader->waiting, __ATOMIC_SEQ_CST) != 0)
                         ring_wake(r);
         }
-        return true;
 }
 
 void graph_have_room(struct graph *g)

@@ -2,6 +2,7 @@
 #include "results/ring.h"
 
 #include "base/futex.h"
+#include "results/memfile.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -12,9 +13,9 @@
 static int ring_map(struct ring *r, uint64_t size)
 {
         uint8_t *base = MAP_FAILED;
-        int fd = memfd_create("mapi-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        int fd = memfile_new("mapi-ring", MFD_ALLOW_SEALING, RESULTS_PAGE + size);
 
-        if (fd < 0 || ftruncate(fd, (off_t)(RESULTS_PAGE + size)) < 0)
+        if (fd < 0)
                 goto fail;
         base = mmap(NULL, RESULTS_PAGE + 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (base == MAP_FAILED)

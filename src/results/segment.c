@@ -1,6 +1,8 @@
 /* Segments of results: sealed memfds and the slots in them. SPDX-License-Identifier: BSD-2-Clause */
 #include "results/segment.h"
 
+#include "results/memfile.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -72,8 +74,8 @@ void segments_free(struct segments **ps)
 /** Makes the memfd: of fixed size, writable only through our own mapping from here on. */
 static int segment_map(struct segment *g, size_t size)
 {
-        g->fd = memfd_create("mapi-results", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        if (g->fd < 0 || ftruncate(g->fd, (off_t)size) < 0)
+        g->fd = memfile_new("mapi-results", MFD_ALLOW_SEALING, size);
+        if (g->fd < 0)
                 return -1;
         g->mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
         if (g->mem == MAP_FAILED) {

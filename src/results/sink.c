@@ -2,6 +2,7 @@
 #include "results/sink.h"
 
 #include "base/futex.h"
+#include "results/memfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,9 +29,9 @@ int sink_init(struct sink *s, struct mapi_fn *fn, int fd, uint64_t size_bytes, s
         if (quota_take(q, size) < 0)
                 return mapi_fail(err, MAPI_LIMIT_ERROR, "no memory for a file queue of %llu bytes in this session",
                                  (unsigned long long)size);
-        mem = memfd_create("mapi-sink", MFD_CLOEXEC);
+        mem = memfile_new("mapi-sink", 0, size);
         base = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (mem < 0 || base == MAP_FAILED || ftruncate(mem, (off_t)size) < 0 ||
+        if (mem < 0 || base == MAP_FAILED ||
             mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, mem, 0) == MAP_FAILED ||
             mmap(base + size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, mem, 0) == MAP_FAILED) {
                 if (base != MAP_FAILED)

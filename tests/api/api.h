@@ -36,10 +36,13 @@ int api_main(const struct api_case *cases, size_t n, int argc, char **argv);
 void api_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /**
- * This process will end with flows open, on purpose. The library closes them after LeakSanitizer has looked, which therefore
- * is to overlook what this thread allocates from now on.
+ * This process will end with flows open, on purpose, or has inherited some. The library closes them after LeakSanitizer
+ * would have looked, which therefore does not.
  */
 void api_leaves_open(void);
+
+/** Ends the case where a sanitizer's own locks do not bear what it does: fork with threads, or exit out of any signal. */
+void api_not_with_sanitizers(const char *what);
 
 /** 1, or more where everything takes longer: for limits, and as a divisor of counts. */
 unsigned api_slowness(void);
@@ -98,7 +101,7 @@ void api_check_held(const char *file, int line, const struct api_held *before, i
 
 /* ---- places -------------------------------------------------------------------------------------------------------- */
 
-/** A trace of tests/traces; and one of MAPI_TEST_TRACES, without which the case is skipped. Static strings. */
+/** A trace of tests/traces; and one of MAPI_TEST_TRACES, without which the case is skipped. The thread's last four stay. */
 const char *api_trace(const char *name);
 const char *api_real_trace(const char *name);
 

@@ -252,6 +252,7 @@ static void close_and_exit(void)
         pid_t other;
         int status;
 
+        api_not_with_sanitizers("exit() in a handler that interrupts malloc()");
         check_ok(mapi_get_library_info(0, &info));
         other = fork();
         shared = make_shared();
@@ -265,13 +266,14 @@ static void close_and_exit(void)
 /** The signal also finds the library being loaded. */
 static void close_and_exit_from_the_start(void)
 {
+        api_not_with_sanitizers("exit() in a handler that interrupts malloc()");
         shared = make_shared();
         run_programs(400 / api_slowness(), api_seed());
 }
 
 /* ---- handlers that return ------------------------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t signals;
+static _Atomic int signals;
 
 static void count_signal(int number)
 {

@@ -11,6 +11,8 @@
 #include "results/ring_reader.h"
 #include "shapes.h"
 
+#include <mapi/stats.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -70,6 +72,7 @@ struct graph_facts rig_compile(struct rig *r, bool count);
 void rig_run(struct rig *r, uint32_t from, uint32_t to, uint32_t width);
 void rig_finish(struct rig *r);
 
+stats_t rig_stats_of(const struct instance *in);
 struct shapes_tally rig_tally(const struct instance *in);
 struct shapes_watch rig_watched(const struct instance *in);
 

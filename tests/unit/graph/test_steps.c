@@ -1,8 +1,6 @@
 /* Step groups: functions that read others see exactly what those have at each packet. SPDX-License-Identifier: BSD-2-Clause */
 #include "rig.h"
 
-#include <mapi/stats.h>
-
 static struct rig rig;
 
 static int setup(void **state)
@@ -15,14 +13,6 @@ static int teardown(void **state)
 {
         rig_fini(&rig);
         return 0;
-}
-
-static stats_t stats_of(const struct instance *in)
-{
-        stats_t s;
-
-        memcpy(&s, in->fn.slot->data, sizeof s);
-        return s;
 }
 
 static struct instance *size_info(uint32_t flow)
@@ -65,7 +55,7 @@ static void stats_over_sizes(void **state)
                                 min = n < min ? n : min;
                                 max = n > max ? n : max;
                         }
-                        s = stats_of(stats);
+                        s = rig_stats_of(stats);
                         assert_int_equal(s.count, RIG_PACKETS);
                         assert_true(s.sum == sum && s.sum2 == sum2 && s.min == min && s.max == max);
                 }
@@ -138,7 +128,7 @@ static void behind_filters(void **state)
                 assert_int_equal(rig_watched(watch).now[0], now);
                 assert_int_equal(rig_watched(watch).before[0], before);
                 assert_true(n > 10);
-                assert_int_equal(stats_of(stats).count, n);
+                assert_int_equal(rig_stats_of(stats).count, n);
         }
 }
 
@@ -187,8 +177,8 @@ static void transformer_in_front(void **state)
                 assert_int_equal(v.together, 0);
                 assert_int_equal(v.now[0], n * (n + 1) / 2);
                 assert_int_equal(v.before[0], n * (n - 1) / 2);
-                assert_int_equal(stats_of(stats).count, n - 1);
-                assert_true(stats_of(stats).min == 2);
+                assert_int_equal(rig_stats_of(stats).count, n - 1);
+                assert_true(rig_stats_of(stats).min == 2);
                 rig_finish(&rig); /* one more */
                 assert_int_equal(rig_watched(watch).packets, n + 1);
                 assert_int_equal(rig_watched(watch).now[0], (n + 1) * (n + 2) / 2);
@@ -296,7 +286,7 @@ static void resets(void **state)
                                 }
                                 in_period++;
                         }
-                        s = stats_of(stats);
+                        s = rig_stats_of(stats);
                         assert_true(count > 20);
                         assert_int_equal(s.count, count);
                         assert_true(s.sum == sum);
@@ -347,8 +337,8 @@ static void reset_of_what_has_gone(void **state)
         rig.flows = 1;
         rig_compile(&rig, false);
         rig_run(&rig, 100, 1000, 64);
-        assert_true(stats_of(stats).count > 20);
-        assert_true(stats_of(stats).sum == 100); /* each of its packets once */
+        assert_true(rig_stats_of(stats).count > 20);
+        assert_true(rig_stats_of(stats).sum == 100); /* each of its packets once */
         assert_int_equal(instance_u64(counter), 0);
         rig.flow[1] = rig.flow[0];
         rig.flow[0] = gone;
