@@ -86,7 +86,8 @@ static bool is_trace(const char *dev)
 {
         struct stat st;
 
-        return strcmp(dev, "-") == 0 || (stat(dev, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISDIR(st.st_mode)));
+        return strcmp(dev, "-") == 0 ||
+               (stat(dev, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISDIR(st.st_mode)));
 }
 
 int mapi_create_flow(const char *dev)

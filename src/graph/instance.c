@@ -219,7 +219,9 @@ static uint64_t raw_value(const struct instance *in)
 
 static uint64_t base_of(const struct instance *in)
 {
-        return in->fn.slot != NULL && in->fn.def->result.combine == MAPI_COMBINE_SUM ? in->fn.slot->base : 0;
+        return in->fn.slot != NULL && in->fn.def->result.combine == MAPI_COMBINE_SUM
+                       ? __atomic_load_n(&in->fn.slot->base, __ATOMIC_RELAXED)
+                       : 0;
 }
 
 uint64_t instance_u64(const struct instance *in)

@@ -11,7 +11,8 @@ int memfile_new(const char *name, unsigned flags, uint64_t size_bytes)
         struct rlimit limit;
         int fd, error;
 
-        if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size_bytes > limit.rlim_cur) {
+        if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+            size_bytes > limit.rlim_cur) {
                 errno = EFBIG;
                 return -1;
         }

@@ -161,8 +161,8 @@ struct flow *session_flow(const struct session *s, int fd)
 
 struct flow *session_next_flow(const struct session *s, int fd)
 {
-        for (uint32_t i = lower_bound(s, fd < 0 ? 1 : fd + 1); i < s->n; i++)
-                if (!s->entry[i].doomed)
+        for (uint32_t i = lower_bound(s, fd); i < s->n; i++)
+                if (s->entry[i].fd > fd && !s->entry[i].doomed)
                         return s->entry[i].flow;
         return NULL;
 }

@@ -162,7 +162,8 @@ void api_error(const char *file, int line, const char *what, int code)
         if (mapi_read_error(&got, text) != 0)
                 api_failed(file, line, "mapi_read_error() itself failed");
         if (memchr(text, 0, MAPI_ERRORSTR_LENGTH) == NULL)
-                api_failed(file, line, "%s: the text of error %d has %d bytes or more", what, got, MAPI_ERRORSTR_LENGTH);
+                api_failed(file, line, "%s: the text of error %d has %d bytes or more", what, got,
+                           MAPI_ERRORSTR_LENGTH);
         if (memcmp(text + MAPI_ERRORSTR_LENGTH, "xxxxxxxx", 8) != 0)
                 api_failed(file, line, "%s: the text of error %d was written behind its end", what, got);
         if (got != code)
@@ -275,14 +276,14 @@ void api_check_held(const char *file, int line, const struct api_held *before, i
         while (!is_let_go((void *)(uintptr_t)before)) {
                 now = api_count_held();
                 if (now_s() > limit)
-                        api_failed(file, line, "descriptors: %d, before %d; threads: %d, before %d", now.descriptors,
-                                   before->descriptors, now.threads, before->threads);
+                        api_failed(file, line, "descriptors: %d, before %d; threads: %d, before %d",
+                                   now.descriptors, before->descriptors, now.threads, before->threads);
                 (void)sched_yield();
         }
         now = api_count_held();
         if (now.descriptors < before->descriptors)
-                api_failed(file, line, "%d descriptors, before %d: one was closed that is not the library's", now.descriptors,
-                           before->descriptors);
+                api_failed(file, line, "%d descriptors, before %d: one was closed that is not the library's",
+                           now.descriptors, before->descriptors);
         if (SLOWNESS == 1 && now.maps > before->maps + more_maps) /* a sanitizer maps as it likes */
                 api_failed(file, line, "%d mappings, before %d", now.maps, before->maps);
 }
@@ -321,7 +322,8 @@ unsigned api_seed(void)
         unsigned seed;
 
         (void)clock_gettime(CLOCK_REALTIME, &t);
-        seed = wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : (unsigned)t.tv_sec * 2654435761u ^ (unsigned)t.tv_nsec;
+        seed = wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10)
+                              : (unsigned)t.tv_sec * 2654435761u ^ (unsigned)t.tv_nsec;
         (void)dprintf(STDOUT_FILENO, "%s: API_SEED=%u\n", running, seed);
         return seed;
 }
@@ -415,7 +417,8 @@ static int run_case(const struct api_case *c, const char *place)
         } else {
                 (void)waitpid(child, &status, 0);
                 if (WIFSIGNALED(status))
-                        say_line("FAILED", "ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+                        say_line("FAILED", "ended by signal %d (%s)", WTERMSIG(status),
+                                 strsignal(WTERMSIG(status)));
                 else if (WEXITSTATUS(status) > 1 && WEXITSTATUS(status) != SKIPPED)
                         say_line("FAILED", "exit status %d", WEXITSTATUS(status));
         }

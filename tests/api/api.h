@@ -89,7 +89,7 @@ void api_until(int (*done)(void *context), void *context, const char *what);
 
 struct api_held {
         int descriptors;
-        int maps;    /* lines of /proc/self/maps */
+        int maps; /* lines of /proc/self/maps */
         int threads;
 };
 

@@ -26,7 +26,7 @@ extern "C" {
 ARGUMENT_CASES(ARGUMENT_PROTOTYPE, c17)
 ARGUMENT_CASES(ARGUMENT_PROTOTYPE, gnu89)
 ARGUMENT_CASES(ARGUMENT_PROTOTYPE, cpp)
-void plain_declared(void); /* MAPI_NO_ARG_TAGS */
+void plain_declared(void);   /* MAPI_NO_ARG_TAGS */
 void padding_declared(void); /* MAPI_NO_ARG_PADDING */
 
 /** A flow on a trace of tests/traces that nobody has connected. */

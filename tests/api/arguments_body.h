@@ -106,7 +106,8 @@ void BODY(numbers_for_int)(void)
         CHECK_APPLY_FAILS(MFUNCT_INVALID_ARGUMENT_1, "HASH", -1);
         CHECK_APPLY_FAILS(MFUNCT_INVALID_ARGUMENT_1, "HASH", 4);
         CHECK_APPLY_FAILS(MFUNCT_INVALID_ARGUMENT_1, "HASH", -1e300);
-        CHECK_APPLY_FAILS(MFUNCT_INVALID_ARGUMENT_2, "STR_SEARCH", "www", 0xffffffffu, 0); /* an int that was unsigned */
+        CHECK_APPLY_FAILS(MFUNCT_INVALID_ARGUMENT_2, "STR_SEARCH", "www", 0xffffffffu,
+                          0); /* an int that was unsigned */
         CHECK_APPLY_FAILS(MFUNCT_INVALID_ARGUMENT_2, "STR_SEARCH", "www", -1, 0);
         CHECK_APPLY_FAILS(MFUNCT_INVALID_ARGUMENT_3, "STR_SEARCH", "www", 0, -1);
 }
@@ -133,7 +134,8 @@ void BODY(zero_for_a_string)(void)
         CHECK_APPLY_FAILS(MAPI_ERROR_FILE, "TO_FILE", MFF_PCAP, NULL, 0);
         CHECK_APPLY_FAILS(MAPI_ERROR_FILE, "TO_FILE", MFF_PCAP, 0, 0);
         CHECK_APPLY_FAILS(MAPI_ERROR_FILE, "TO_FILE", MFF_PCAP, "", 0);
-        CHECK_APPLY_FAILS(MAPI_ERROR_FILE, "TO_FILE", 12345, NULL, 0); /* the file is opened before anything is judged */
+        CHECK_APPLY_FAILS(MAPI_ERROR_FILE, "TO_FILE", 12345, NULL,
+                          0); /* the file is opened before anything is judged */
         CHECK_APPLY_FAILS(MFUNCT_COULD_NOT_APPLY_FUNCT, "TO_FILE", 13242312, "format.pcap", 0);
 }
 
@@ -186,7 +188,8 @@ void BODY(surplus)(void)
         check_equal(n, ARGUMENTS_PACKETS / 20);
         COUNT_AFTER(n, "SAMPLE", 20, PERIODIC, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, "16", 17.0);
         check_equal(n, ARGUMENTS_PACKETS / 20);
-        COUNT_AFTER(n, "SAMPLE", 20, PERIODIC, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21);
+        COUNT_AFTER(n, "SAMPLE", 20, PERIODIC, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+                    21);
         check_equal(n, ARGUMENTS_PACKETS / 20);
 }
 

@@ -19,8 +19,8 @@ static inline void check_packet(const struct mapipkt *p, const struct trace *t, 
         if ((size_t)p % 8 != 0)
                 fail("packet %zu is at %p", i, (const void *)p);
         if (p->ts != e->ts || p->caplen != e->caplen || p->wlen != e->wlen || p->ifindex != 0)
-                fail("packet %zu: time %016llx, %u of %u bytes, interface %u; expected %016llx, %u of %u, 0", i, p->ts,
-                     p->caplen, p->wlen, p->ifindex, (unsigned long long)e->ts, e->caplen, e->wlen);
+                fail("packet %zu: time %016llx, %u of %u bytes, interface %u; expected %016llx, %u of %u, 0", i,
+                     p->ts, p->caplen, p->wlen, p->ifindex, (unsigned long long)e->ts, e->caplen, e->wlen);
         if (memcmp(&p->pkt, e->data, e->caplen) != 0)
                 fail("packet %zu has other bytes than in the trace", i);
 }

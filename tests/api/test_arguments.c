@@ -112,16 +112,21 @@ static void array_too_few(void)
 
 static void array_bad_numbers(void)
 {
-        static const char *const bad[] = { "", " ", "x", "1x", "0x1", "1.0", "1 ", "one", "--1", "1e3", "99999999999999999999999" };
+        static const char *const bad[] = {
+                "", " ", "x", "1x", "0x1", "1.0", "1 ", "one", "--1", "1e3", "99999999999999999999999"
+        };
         int fd = arguments_flow();
 
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
                 char *text = strdup(bad[i]);
 
                 check_fails(mapi_apply_function_array(fd, "HASH", &text, 1), MFUNCT_INVALID_ARGUMENT_1);
-                check_fails(mapi_apply_function_array(fd, "SAMPLE", ARRAY("20", text), 2), MFUNCT_INVALID_ARGUMENT_2);
-                check_fails(mapi_apply_function_array(fd, "TO_FILE", ARRAY("0", "f", text), 3), MFUNCT_INVALID_ARGUMENT_3);
-                check_fails(mapi_apply_function_array(fd, "STATS", ARRAY(text, "1", "0"), 3), MFUNCT_INVALID_ARGUMENT_1);
+                check_fails(mapi_apply_function_array(fd, "SAMPLE", ARRAY("20", text), 2),
+                            MFUNCT_INVALID_ARGUMENT_2);
+                check_fails(mapi_apply_function_array(fd, "TO_FILE", ARRAY("0", "f", text), 3),
+                            MFUNCT_INVALID_ARGUMENT_3);
+                check_fails(mapi_apply_function_array(fd, "STATS", ARRAY(text, "1", "0"), 3),
+                            MFUNCT_INVALID_ARGUMENT_1);
                 free(text);
         }
         check_fails(mapi_apply_function_array(fd, "HASH", ARRAY(NULL), 1), MFUNCT_INVALID_ARGUMENT_1);
@@ -148,10 +153,13 @@ static void failures_hold_nothing(void)
         check_fails(mapi_apply_function(fd, "BPF_FILTER", "ip host ("), PCAP_BPF_ERR);
         before = api_count_held();
         for (int i = 0; i < 200; i++) {
-                check_fails(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, "held.pcap", -1), MFUNCT_INVALID_ARGUMENT_3);
-                check_fails(mapi_apply_function(fd, "TO_FILE", 13242312, "held.pcap", 0), MFUNCT_COULD_NOT_APPLY_FUNCT);
+                check_fails(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, "held.pcap", -1),
+                            MFUNCT_INVALID_ARGUMENT_3);
+                check_fails(mapi_apply_function(fd, "TO_FILE", 13242312, "held.pcap", 0),
+                            MFUNCT_COULD_NOT_APPLY_FUNCT);
                 check_fails(mapi_apply_function(fd, "BPF_FILTER", "ip host ("), PCAP_BPF_ERR);
-                check_fails(mapi_apply_function(fd, "STR_SEARCH", "|41", 0, 0), MDLIB_STRSEARCH_UNTERMINATED_PIPE_ERR);
+                check_fails(mapi_apply_function(fd, "STR_SEARCH", "|41", 0, 0),
+                            MDLIB_STRSEARCH_UNTERMINATED_PIPE_ERR);
                 check_fails(mapi_apply_function(fd, "STATS", 4711, 1, "0"), MFUNCT_INVALID_ARGUMENT_1);
         }
         check_held(&before, 20);

@@ -46,7 +46,8 @@ static void unwritable_paths(void)
                 check_fails(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, deep, 0), MAPI_ERROR_FILE);
                 check_fails(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, "", 0), MAPI_ERROR_FILE);
                 check_fails(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, NULL, 0), MAPI_ERROR_FILE);
-                check_fails(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, "fifo", 0), MAPI_ERROR_FILE); /* nobody reads it */
+                check_fails(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, "fifo", 0),
+                            MAPI_ERROR_FILE); /* nobody reads it */
         }
         if (user == 0)
                 check_equal(seteuid(65534), 0);
@@ -196,7 +197,8 @@ static void file_size_limit(void)
                 check_ok(mapi_connect(f.fd));
                 api_finish(f.fd);
                 check_incomplete(&f, EFBIG);
-                check_equal(check_prefix("limited.pcap", &f.whole), (sizes[i] - 24) / (16 + CAPLEN)); /* all that fits */
+                check_equal(check_prefix("limited.pcap", &f.whole),
+                            (sizes[i] - 24) / (16 + CAPLEN)); /* all that fits */
                 trace_free(&f.whole);
         }
         limit_files(RLIM_INFINITY);
@@ -213,7 +215,8 @@ static void tiny_file_size_limit(void)
 
                 limit_files(sizes[i]);
                 fd = mapi_create_flow(api_trace("demo.pcap"));
-                if (fd > 0 && mapi_apply_function(fd, "PKT_COUNTER") > 0 && mapi_apply_function(fd, "TO_BUFFER", NOWAIT) > 0 &&
+                if (fd > 0 && mapi_apply_function(fd, "PKT_COUNTER") > 0 &&
+                    mapi_apply_function(fd, "TO_BUFFER", NOWAIT) > 0 &&
                     mapi_apply_function(fd, "TO_FILE", MFF_PCAP, "limited.pcap", 0) > 0 && mapi_connect(fd) == 0) {
                         check_ok(fd);
                 } else {

@@ -321,9 +321,22 @@ static void cut_meanwhile(void)
 
 /* ---- strange contents ---------------------------------------------------------------------------------------------------------- */
 
-static const char *const filters[] = { "tcp", "udp port 53", "icmp or arp", "ip6", "vlan and ip", "mpls", "pppoes and tcp",
-                                       "tcp[tcpflags] & tcp-syn != 0", "ip[6:2] & 0x1fff != 0", "ip6 proto 17", "len > 100",
-                                       "ip[40] = 1", "ether[100:4] = 0x01020304", "net 10.0.0.0/8", "sctp", "ether host 2:0:0:0:0:1" };
+static const char *const filters[] = { "tcp",
+                                       "udp port 53",
+                                       "icmp or arp",
+                                       "ip6",
+                                       "vlan and ip",
+                                       "mpls",
+                                       "pppoes and tcp",
+                                       "tcp[tcpflags] & tcp-syn != 0",
+                                       "ip[6:2] & 0x1fff != 0",
+                                       "ip6 proto 17",
+                                       "len > 100",
+                                       "ip[40] = 1",
+                                       "ether[100:4] = 0x01020304",
+                                       "net 10.0.0.0/8",
+                                       "sctp",
+                                       "ether host 2:0:0:0:0:1" };
 
 /** Everything that looks at headers, on a trace of anything. Returns the packets; a sanitizer sees what else goes wrong. */
 static unsigned long long look_at_everything(const char *path)
@@ -335,7 +348,8 @@ static unsigned long long look_at_everything(const char *path)
         for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
                 int one = check_ok(mapi_create_flow(device)), code;
 
-                if (mapi_apply_function(one, "BPF_FILTER", filters[i]) < 0) { /* not every link type has everything */
+                if (mapi_apply_function(one, "BPF_FILTER", filters[i]) <
+                    0) { /* not every link type has everything */
                         check_equal(mapi_read_error(&code, NULL), 0);
                         check_equal(code, PCAP_BPF_ERR);
                         check_ok(mapi_close_flow(one));
@@ -351,7 +365,8 @@ static unsigned long long look_at_everything(const char *path)
         for (int layer = 0; layer < 4; layer++)
                 check_ok(mapi_apply_function(search, "HASH", layer));
         check_ok(mapi_apply_function(search, "GAP"));
-        check_ok(mapi_apply_function(search, "STATS", search, check_ok(mapi_apply_function(search, "PKTINFO", 0)), "1s"));
+        check_ok(mapi_apply_function(search, "STATS", search, check_ok(mapi_apply_function(search, "PKTINFO", 0)),
+                                     "1s"));
         check_ok(mapi_apply_function(search, "STR_SEARCH", "|00 00|||www", 10, 20));
         check_ok(mapi_apply_function(search, "TO_FILE", MFF_PCAP, "copy.pcap", 0));
         check_ok(mapi_connect(search));
@@ -388,8 +403,8 @@ static void cut_frames(void)
 
 static void unknown_link_types(void)
 {
-        static const uint32_t linktypes[] = { 147, 162, 276, 999, 0xffff, 2, 3, 105, 127, 195, 0, 9, 50, 51, 104, 108, 113, 228,
-                                              229, 0xfc000001, 101 };
+        static const uint32_t linktypes[] = { 147, 162, 276, 999, 0xffff, 2,   3,   105, 127,        195, 0,
+                                              9,   50,  51,  104, 108,    113, 228, 229, 0xfc000001, 101 };
         struct trace t;
 
         trace_read(api_trace("demo.pcap"), &t);
@@ -397,7 +412,8 @@ static void unknown_link_types(void)
                 FILE *f = trace_create("link.pcap", TRACE_MAGIC, 262144, linktypes[i]);
 
                 for (size_t k = 0; k < 300; k++)
-                        trace_put(f, (uint32_t)k, 0, t.packet[k].caplen, t.packet[k].wlen, t.packet[k].data, t.packet[k].caplen);
+                        trace_put(f, (uint32_t)k, 0, t.packet[k].caplen, t.packet[k].wlen, t.packet[k].data,
+                                  t.packet[k].caplen);
                 trace_done(f);
                 check_equal(look_at_everything("link.pcap"), 300);
         }
@@ -408,9 +424,16 @@ static void strange_times(void)
 {
         static const struct {
                 uint32_t seconds, fraction;
-        } times[] = { { 1700000000, 0 }, { 1700000001, 0 },  { 1699999999, 999999 }, { 0, 0 },
-                      { 4294967295, 0 }, { 4294967295, 999999 }, { 1, 1 },           { 1700000002, 0 },
-                      { 2000000000, 0 }, { 1700000003, 999999 } };
+        } times[] = { { 1700000000, 0 },
+                      { 1700000001, 0 },
+                      { 1699999999, 999999 },
+                      { 0, 0 },
+                      { 4294967295, 0 },
+                      { 4294967295, 999999 },
+                      { 1, 1 },
+                      { 1700000002, 0 },
+                      { 2000000000, 0 },
+                      { 1700000003, 999999 } };
         static uint8_t frame[60];
         FILE *f = trace_create("times.pcap", TRACE_MAGIC, 262144, 1);
         int fd, gap, stats, size;
@@ -424,7 +447,8 @@ static void strange_times(void)
         fd = check_ok(mapi_create_flow("times.pcap"));
         gap = check_ok(mapi_apply_function(fd, "GAP"));
         size = check_ok(mapi_apply_function(fd, "PKTINFO", 1));
-        stats = check_ok(mapi_apply_function(fd, "STATS", fd, size, "1us")); /* a period a million times a second, for decades */
+        stats = check_ok(mapi_apply_function(fd, "STATS", fd, size,
+                                             "1us")); /* a period a million times a second, for decades */
         check_ok(mapi_connect(fd));
         api_finish(fd);
         check_equal(api_counter(fd, gap), 0); /* the last goes back */
@@ -447,8 +471,20 @@ static void strange_times(void)
 
 static void wrong_filters(void)
 {
-        static const char *const bad[] = { "(", "no such filter", "ip host (", "port 65536", "port -1", "ip[70000000000]",
-                                           "tcp[", "and", "len >", "\xff\xfe", "%n%n%s", "a'b\"c", "vlan 5000", "1/0 = 1",
+        static const char *const bad[] = { "(",
+                                           "no such filter",
+                                           "ip host (",
+                                           "port 65536",
+                                           "port -1",
+                                           "ip[70000000000]",
+                                           "tcp[",
+                                           "and",
+                                           "len >",
+                                           "\xff\xfe",
+                                           "%n%n%s",
+                                           "a'b\"c",
+                                           "vlan 5000",
+                                           "1/0 = 1",
                                            "ether host 1:2:3" };
         int fd = check_ok(mapi_create_flow(api_trace("demo.pcap")));
         static char huge[200000];

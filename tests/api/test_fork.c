@@ -38,7 +38,8 @@ static void in_child(void (*f)(void *), void *context)
 static void live(void *unused)
 {
         char *device = check_there(mapi_create_offline_device(api_trace("demo.pcap"), MFF_PCAP)), file[64];
-        int a = counter_flow(device), b = buffer_flow(api_trace("demo.pcap")), c = check_ok(mapi_create_flow(device));
+        int a = counter_flow(device), b = buffer_flow(api_trace("demo.pcap")),
+            c = check_ok(mapi_create_flow(device));
         struct trace t, got;
 
         (void)unused;

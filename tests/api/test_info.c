@@ -51,9 +51,10 @@ static void library_functions(void)
         static const struct {
                 const char *name, *arguments;
                 unsigned found;
-        } known[] = { { "BPF_FILTER", "s", 0 }, { "PKT_COUNTER", "", 0 }, { "BYTE_COUNTER", "", 0 },
-                      { "STR_SEARCH", "sii", 0 }, { "TO_BUFFER", "i", 0 }, { "SAMPLE", "ii", 0 }, { "HASH", "i", 0 },
-                      { "PKTINFO", "i", 0 }, { "GAP", "", 0 }, { "TO_FILE", "iwl", 0 }, { "STATS", "rfs", 0 } };
+        } known[] = { { "BPF_FILTER", "s", 0 },   { "PKT_COUNTER", "", 0 }, { "BYTE_COUNTER", "", 0 },
+                      { "STR_SEARCH", "sii", 0 }, { "TO_BUFFER", "i", 0 },  { "SAMPLE", "ii", 0 },
+                      { "HASH", "i", 0 },         { "PKTINFO", "i", 0 },    { "GAP", "", 0 },
+                      { "TO_FILE", "iwl", 0 },    { "STATS", "rfs", 0 } };
         unsigned found[sizeof known / sizeof known[0]] = { 0 };
         mapi_libfunct_info_t info, again;
         mapi_lib_info_t library;
@@ -76,7 +77,8 @@ static void library_functions(void)
                                 }
                 }
                 check_fails(mapi_get_libfunct_info(id, (int)library.functs, &info), MAPI_FUNCTION_INFO_ERR);
-                check_fails(mapi_get_next_libfunct_info(id, (int)library.functs - 1, &info), MAPI_FUNCTION_INFO_ERR);
+                check_fails(mapi_get_next_libfunct_info(id, (int)library.functs - 1, &info),
+                            MAPI_FUNCTION_INFO_ERR);
                 check_fails(mapi_get_libfunct_info(id, INT_MAX, &info), MAPI_FUNCTION_INFO_ERR);
                 check_fails(mapi_get_next_libfunct_info(id, INT_MAX, &info), MAPI_FUNCTION_INFO_ERR);
                 check_fails(mapi_get_libfunct_info(id, -1, &info), MAPI_FUNCTION_INFO_ERR);
@@ -93,7 +95,8 @@ static void library_functions(void)
 
 static void flows(void)
 {
-        int a = check_ok(mapi_create_flow(api_trace("demo.pcap"))), b = check_ok(mapi_create_flow(api_trace("none.pcap")));
+        int a = check_ok(mapi_create_flow(api_trace("demo.pcap"))),
+            b = check_ok(mapi_create_flow(api_trace("none.pcap")));
         mapi_device_info_t device;
         mapi_flow_info_t info;
         time_t now = time(NULL);
@@ -143,9 +146,10 @@ static void functions(void)
         static const struct {
                 const char *name;
                 int size;
-        } expected[] = { { "PKT_COUNTER", 8 }, { "BYTE_COUNTER", 8 }, { "PKTINFO", 8 }, { "STATS", sizeof(stats_t) },
-                         { "HASH", 4 },        { "GAP", 8 },          { "TO_BUFFER", 0 }, { "TO_FILE", 4 },
-                         { "SAMPLE", 0 },      { "BPF_FILTER", 0 },   { "STR_SEARCH", 0 } };
+        } expected[] = { { "PKT_COUNTER", 8 },         { "BYTE_COUNTER", 8 }, { "PKTINFO", 8 },
+                         { "STATS", sizeof(stats_t) }, { "HASH", 4 },         { "GAP", 8 },
+                         { "TO_BUFFER", 0 },           { "TO_FILE", 4 },      { "SAMPLE", 0 },
+                         { "BPF_FILTER", 0 },          { "STR_SEARCH", 0 } };
         mapi_function_info_t info, again;
 
         check_ok(mapi_apply_function(fd, "PKT_COUNTER"));
@@ -211,7 +215,8 @@ static void map_devices(void)
         trace_make("b with blanks.pcap", 6, 60);
         trace_make("c:d.pcap", 7, 60);
         trace_make("e=f.pcap", 8, 60);
-        set_map("eth0=a.pcap,eth 1=b with blanks.pcap\nsensor:eth2=c:d.pcap,eth3=e=f.pcap,eth4=no/such.pcap,eth5=null:packets=9");
+        set_map("eth0=a.pcap,eth 1=b with "
+                "blanks.pcap\nsensor:eth2=c:d.pcap,eth3=e=f.pcap,eth4=no/such.pcap,eth5=null:packets=9");
         check_equal(count_on("eth0"), 5);
         check_equal(count_on("eth 1"), 6);
         check_equal(count_on("sensor:eth2"), 7); /* known names come before scopes */
@@ -309,8 +314,16 @@ static void long_map(void)
 
 static void trace_names(void)
 {
-        static const char *const names[] = { "with blanks.pcap", "with:colon.pcap", "host:2233:eth0", ":", "a,b:c", " ", "@1",
-                                             "%s%n", "\xc3\xa4\xff.pcap", "x=y" };
+        static const char *const names[] = { "with blanks.pcap",
+                                             "with:colon.pcap",
+                                             "host:2233:eth0",
+                                             ":",
+                                             "a,b:c",
+                                             " ",
+                                             "@1",
+                                             "%s%n",
+                                             "\xc3\xa4\xff.pcap",
+                                             "x=y" };
         char deep[3000], *device;
         struct mapi_stat stats;
         mapi_flow_info_t info;
@@ -365,10 +378,14 @@ static void standard_input(void)
 }
 
 static const struct api_case cases[] = {
-        { "libraries", libraries, 0 },     { "library_functions", library_functions, 0 },
-        { "flows", flows, 0 },             { "functions", functions, 0 },
-        { "map_devices", map_devices, 0 }, { "map_grammar", map_grammar, 0 },
-        { "long_map", long_map, 0 },       { "trace_names", trace_names, 0 },
+        { "libraries", libraries, 0 },
+        { "library_functions", library_functions, 0 },
+        { "flows", flows, 0 },
+        { "functions", functions, 0 },
+        { "map_devices", map_devices, 0 },
+        { "map_grammar", map_grammar, 0 },
+        { "long_map", long_map, 0 },
+        { "trace_names", trace_names, 0 },
         { "standard_input", standard_input, 0 },
 };
 API_MAIN(cases)

@@ -225,7 +225,7 @@ static void literals(void)
         check_fails(mapi_delete_offline_device((char *)(uintptr_t) ""), MAPID_NO_DEVICE);
         check_fails(mapi_start_offline_device("a literal"), MAPID_NO_DEVICE);
         (void)strcpy(copy, device);
-        check_ok(mapi_start_offline_device(copy)); /* the name counts, not the pointer */
+        check_ok(mapi_start_offline_device(copy));  /* the name counts, not the pointer */
         check_ok(mapi_delete_offline_device(copy)); /* is not freed: it is ours */
         check_fails(mapi_delete_offline_device(copy), MAPID_NO_DEVICE);
         free(device); /* nobody else did it */

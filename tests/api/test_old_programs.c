@@ -81,7 +81,8 @@ static void bpf_filter(enum way way)
         struct use u = use_begin(way);
         int fd = use_flow(&u), all, tcp, other = use_flow(&u), udp;
 
-        check_fails(mapi_apply_function(fd, "BPF_FILTER", "A string that is not valid for a filter"), PCAP_BPF_ERR);
+        check_fails(mapi_apply_function(fd, "BPF_FILTER", "A string that is not valid for a filter"),
+                    PCAP_BPF_ERR);
         check_fails(mapi_apply_function(4711, "BPF_FILTER", "tcp"), MAPI_INVALID_FLOW);
         all = check_ok(mapi_apply_function(fd, "PKT_COUNTER"));
         check_ok(mapi_apply_function(fd, "BPF_FILTER", "tcp"));
@@ -435,7 +436,8 @@ static void connect_and_read(enum way way)
         }
 #define CASES(name)                                                                                               \
         { #name "_by_name", name##_by_name, 0 }, { #name "_offline_flow", name##_offline_flow, 0 },               \
-                { #name "_offline_device", name##_offline_device, 0 }, { #name "_device_map", name##_device_map, 0 },
+                { #name "_offline_device", name##_offline_device, 0 },                                            \
+                { #name "_device_map", name##_device_map, 0 },
 
 PROGRAM(bpf_filter)
 PROGRAM(counters)
@@ -450,8 +452,8 @@ PROGRAM(packets_unread)
 PROGRAM(flow_info)
 PROGRAM(connect_and_read)
 
-static const struct api_case cases[] = {
-        CASES(bpf_filter) CASES(counters) CASES(sample) CASES(str_search) CASES(off_stats) CASES(to_file) CASES(hash)
-                CASES(loop) CASES(get_next_pkt) CASES(packets_unread) CASES(flow_info) CASES(connect_and_read)
-};
+static const struct api_case cases[] = { CASES(bpf_filter) CASES(counters) CASES(sample) CASES(str_search)
+                                                 CASES(off_stats) CASES(to_file) CASES(hash) CASES(loop)
+                                                         CASES(get_next_pkt) CASES(packets_unread) CASES(flow_info)
+                                                                 CASES(connect_and_read) };
 API_MAIN(cases)

@@ -238,7 +238,8 @@ static void wrong_numbers(void)
 {
         static const int unknown[] = { 7, 12345, INT_MAX };
         static const int impossible[] = { 0, -1, -13141, INT_MIN };
-        int fd = check_ok(mapi_create_flow(api_trace("demo.pcap"))), fid = check_ok(mapi_apply_function(fd, "TO_BUFFER"));
+        int fd = check_ok(mapi_create_flow(api_trace("demo.pcap"))),
+            fid = check_ok(mapi_apply_function(fd, "TO_BUFFER"));
         mapi_function_info_t function;
         mapi_flow_info_t flow;
 

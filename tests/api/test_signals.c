@@ -30,10 +30,11 @@ static struct shared {
         volatile sig_atomic_t fd[FLOWS];     /* 0: none, or not known yet */
         volatile sig_atomic_t writes;        /* TO_FILE has been applied to the first */
         volatile sig_atomic_t entered, left; /* the handler */
-        volatile unsigned long long counted; /* packets that its counter behind TO_FILE had seen before the close */
-        volatile int closed;                 /* what mapi_close_flow() of it said: 1 not called */
-        volatile unsigned long rounds;       /* that the program has done */
-} *shared;
+        volatile unsigned long long
+                counted;               /* packets that its counter behind TO_FILE had seen before the close */
+        volatile int closed;           /* what mapi_close_flow() of it said: 1 not called */
+        volatile unsigned long rounds; /* that the program has done */
+} * shared;
 
 static struct shared *make_shared(void)
 {
@@ -176,8 +177,8 @@ static long check_file(const char *path, const struct trace *t)
         if (stat(path, &st) < 0)
                 return -1;
         if (st.st_size < 24)
-                fail("%s has %ld bytes; rounds %lu, the handler's close said %d", path, (long)st.st_size, shared->rounds,
-                     shared->closed);
+                fail("%s has %ld bytes; rounds %lu, the handler's close said %d", path, (long)st.st_size,
+                     shared->rounds, shared->closed);
         trace_read(path, &got);
         if (got.torn != 0)
                 fail("%s ends with %zu bytes that are no packet", path, got.torn);
@@ -202,8 +203,9 @@ static void check_files(pid_t child, const struct trace *t, unsigned i, unsigned
                         }
                         n = check_file(path, t);
                         if (n < (long)shared->counted)
-                                fail("run %u, seed %u: the file has %ld packets, the flow had seen %llu when it was closed (%d)", i,
-                                     seed, n, shared->counted, shared->closed);
+                                fail("run %u, seed %u: the file has %ld packets, the flow had seen %llu when it "
+                                     "was closed (%d)",
+                                     i, seed, n, shared->counted, shared->closed);
                 } else {
                         (void)check_file(path, t); /* of a flow that was closed as usual */
                 }
@@ -230,15 +232,23 @@ static void run_programs(unsigned runs, unsigned seed)
                 status = end_of(child);
                 if (status == -1)
                         fail("run %u, seed %u: it hangs; the handler was %s, after %lu rounds", i, one,
-                             shared->left ? "left" : shared->entered ? "entered" : "not entered", shared->rounds);
+                             shared->left      ? "left"
+                             : shared->entered ? "entered"
+                                               : "not entered",
+                             shared->rounds);
                 if (status != 0)
-                        fail("run %u, seed %u: ended with %#x; the handler was %s, after %lu rounds", i, one, (unsigned)status,
-                             shared->left ? "left" : shared->entered ? "entered" : "not entered", shared->rounds);
+                        fail("run %u, seed %u: ended with %#x; the handler was %s, after %lu rounds", i, one,
+                             (unsigned)status,
+                             shared->left      ? "left"
+                             : shared->entered ? "entered"
+                                               : "not entered",
+                             shared->rounds);
                 fired_late += shared->rounds > 0;
                 fired_closed += shared->closed == 0;
                 check_files(child, &t, i, one);
         }
-        (void)printf("%u runs: %u after the first round, %u closed a flow that writes\n", runs, fired_late, fired_closed);
+        (void)printf("%u runs: %u after the first round, %u closed a flow that writes\n", runs, fired_late,
+                     fired_closed);
         if (runs >= 1000)
                 check(fired_late > 0 && fired_closed > 0);
         trace_free(&t);
@@ -409,6 +419,12 @@ static void close_one(int number)
         signals++;
 }
 
+static int has_closed(void *context)
+{
+        (void)context;
+        return close_this == 0;
+}
+
 static void handler_interrupts_close(void)
 {
         unsigned seed = api_seed(), rounds = 700 / api_slowness();
@@ -417,7 +433,8 @@ static void handler_interrupts_close(void)
 
         set_handler(SIGALRM, close_one);
         for (unsigned i = 0; i < rounds; i++) {
-                int a = counter_flow(api_trace("demo.pcap")), b = i % 2 == 0 ? a : buffer_flow(api_trace("demo.pcap")), r, code;
+                int a = counter_flow(api_trace("demo.pcap")),
+                    b = i % 2 == 0 ? a : buffer_flow(api_trace("demo.pcap")), r, code;
 
                 signals = 0;
                 close_this = b;
@@ -426,12 +443,12 @@ static void handler_interrupts_close(void)
                 check_equal(mapi_read_error(&code, NULL), 0);
                 if (close_this == 0)
                         inside++;
-                while (close_this != 0)
-                        (void)pause();
+                api_until(has_closed, NULL, "the handler that closes a flow");
                 if (a == b) { /* one of the two has done it */
                         check_equal(r + close_result, -1);
                         if (r == -1)
-                                check(code == MAPI_INVALID_FLOW || code == 0); /* the handler may have fetched it */
+                                check(code == MAPI_INVALID_FLOW ||
+                                      code == 0); /* the handler may have fetched it */
                         else
                                 check_equal(close_error, MAPI_INVALID_FLOW);
                 } else {

@@ -21,7 +21,8 @@ static void ignore_packet(const struct mapipkt *p)
 static void tour_of_successes(void)
 {
         char *device = check_there(mapi_create_offline_device(api_trace("demo.pcap"), MFF_PCAP));
-        int a = check_ok(mapi_create_flow(device)), b = check_ok(mapi_create_flow(api_trace("few-cut.pcap"))), fid, stats;
+        int a = check_ok(mapi_create_flow(device)), b = check_ok(mapi_create_flow(api_trace("few-cut.pcap"))), fid,
+            stats;
         struct mapi_stat stat;
         mapi_lib_info_t lib;
 
@@ -81,7 +82,8 @@ static void tours(void)
 /** What a process that runs the tours says; checks that it comes to a good end. */
 static void captured(long long *ret_out, long long *ret_err)
 {
-        int out = open("stdout", O_RDWR | O_CREAT | O_TRUNC, 0600), err = open("stderr", O_RDWR | O_CREAT | O_TRUNC, 0600);
+        int out = open("stdout", O_RDWR | O_CREAT | O_TRUNC, 0600),
+            err = open("stderr", O_RDWR | O_CREAT | O_TRUNC, 0600);
         struct stat st;
         int status;
         pid_t child;

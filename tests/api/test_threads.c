@@ -296,10 +296,8 @@ static void storm_on_a_device(void)
 }
 
 static const struct api_case cases[] = {
-        { "a_trace_for_each", a_trace_for_each, 60 },
-        { "a_flow_for_each", a_flow_for_each, 60 },
-        { "a_function_for_each", a_function_for_each, 60 },
-        { "storm", storm, 60 },
+        { "a_trace_for_each", a_trace_for_each, 60 },       { "a_flow_for_each", a_flow_for_each, 60 },
+        { "a_function_for_each", a_function_for_each, 60 }, { "storm", storm, 60 },
         { "storm_on_a_device", storm_on_a_device, 60 },
 };
 API_MAIN(cases)

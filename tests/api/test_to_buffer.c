@@ -437,16 +437,18 @@ static void compare_trace(const char *path)
                 check_packet(p, &t, i++);
         check_equal(mapi_read_error(&code, NULL), 0);
         if (i != t.n || code != (t.torn > 0 ? MAPI_TRACE_DAMAGED : 0))
-                fail("%s: %zu packets, then error %d; expected %zu and %zu bytes that are no packet", path, i, code, t.n, t.torn);
+                fail("%s: %zu packets, then error %d; expected %zu and %zu bytes that are no packet", path, i,
+                     code, t.n, t.torn);
         check_ok(mapi_close_flow(fd));
         trace_free(&t);
 }
 
 static void bundled_traces(void)
 {
-        static const char *const names[] = { "demo.pcap",       "few-us-be.pcap", "few-ns-le.pcap", "few-ns-be.pcap",
-                                             "few-snap68.pcap", "few-snap37.pcap", "few-raw.pcap",   "few-sll.pcap",
-                                             "few-small.pcap",  "few-cut.pcap",   "none.pcap" };
+        static const char *const names[] = { "demo.pcap",      "few-us-be.pcap",  "few-ns-le.pcap",
+                                             "few-ns-be.pcap", "few-snap68.pcap", "few-snap37.pcap",
+                                             "few-raw.pcap",   "few-sll.pcap",    "few-small.pcap",
+                                             "few-cut.pcap",   "none.pcap" };
 
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
                 compare_trace(api_trace(names[i]));

@@ -111,7 +111,8 @@ void trace_check_same(const struct trace *got, const struct trace *expected, siz
                 uint64_t apart = a->ts > b->ts ? a->ts - b->ts : b->ts - a->ts;
 
                 if (a->caplen != b->caplen || a->wlen != b->wlen)
-                        fail("packet %zu has %u of %u bytes, expected %u of %u", i, a->caplen, a->wlen, b->caplen, b->wlen);
+                        fail("packet %zu has %u of %u bytes, expected %u of %u", i, a->caplen, a->wlen, b->caplen,
+                             b->wlen);
                 if (apart > 4296) /* a microsecond */
                         fail("packet %zu has the time %016llx, expected %016llx", i, (unsigned long long)a->ts,
                              (unsigned long long)b->ts);
@@ -155,8 +156,8 @@ void trace_done(FILE *f)
 
 void trace_make(const char *path, unsigned n, unsigned caplen)
 {
-        static const uint8_t head[42] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0,
-                                          10, 0, 0, 1, 10, 0, 0, 2, 0x12, 0x34, 0, 53 };
+        static const uint8_t head[42] = { 2, 0, 0, 0,  0,  1, 2, 0,  0, 0, 0, 2,  8, 0, 0x45, 0,    0,    0, 0,
+                                          0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,    0x12, 0x34, 0, 53 };
         FILE *f = trace_create(path, TRACE_MAGIC, 262144, 1);
         uint8_t *frame = calloc(1, caplen + 64);
         unsigned ip = caplen - 14;

@@ -23,8 +23,8 @@ static const char *folder[2];
 #define EACH_FUNCTION(def, library)                                                                               \
         for (unsigned each_i = 0; each_i != UINT32_MAX; each_i = UINT32_MAX)                                      \
                 for (const char *library = NULL; library == NULL; library = "")                                   \
-                        for (const struct mapi_function *def;                                                     \
-                             (def = world_function(each_i, &library)) != NULL; each_i++)
+                        for (const struct mapi_function *def; (def = world_function(each_i, &library)) != NULL;   \
+                             each_i++)
 
 /** One run over some packets; what it showed. */
 static struct world_outcome run(const struct mapi_function *def, const char *library,
@@ -50,14 +50,15 @@ static void same_for_every_width(const struct world_packets *p, const char *what
 {
         static const unsigned width[] = { 1, 2, 63 };
 
-        EACH_FUNCTION (def, library) {
+        EACH_FUNCTION(def, library)
+        {
                 struct world_outcome all = run(def, library, p, 64, STEPS), some;
 
                 for (size_t i = 0; i < sizeof width / sizeof width[0]; i++) {
                         some = run(def, library, p, width[i], STEPS);
                         if (some.n != all.n || (all.n > 0 && memcmp(some.bytes, all.bytes, all.n) != 0))
-                                fail_msg("%s, %s: batches of %u give another outcome than batches of 64", def->name, what,
-                                         width[i]);
+                                fail_msg("%s, %s: batches of %u give another outcome than batches of 64",
+                                         def->name, what, width[i]);
                         free(some.bytes);
                 }
                 free(all.bytes);
@@ -117,7 +118,7 @@ static void no_packet_and_one(void **state)
         same_for_every_width(&p, "no packet");
         world_packets_add(&p, frame, sizeof frame, 1500, 5ull << 32);
         same_for_every_width(&p, "one packet");
-        world_packets_add(&p, frame, 0, 1500, 4ull << 32); /* no byte, and time goes back */
+        world_packets_add(&p, frame, 0, 1500, 4ull << 32);                     /* no byte, and time goes back */
         world_packets_add(&p, frame, sizeof frame, 1500, 4000000000ull << 32); /* a century later */
         same_for_every_width(&p, "odd packets");
         world_packets_free(&p);
@@ -156,7 +157,8 @@ static void other_link_types(void **state)
                 p.linktype = linktype[t];
                 for (size_t i = 0; i < p.n; i++)
                         p.pkt[i].linktype = linktype[t];
-                EACH_FUNCTION (def, library) {
+                EACH_FUNCTION(def, library)
+                {
                         struct mapi_error err = { 0 };
                         struct world w;
 
@@ -183,7 +185,8 @@ static void close_in_the_middle(void **state)
         p = world_packets_of(path);
         shorten(&p, 400 << 10);
         for (unsigned steps = 0; steps < 4; steps++) {
-                EACH_FUNCTION (def, library) {
+                EACH_FUNCTION(def, library)
+                {
                         int before = world_descriptors();
                         struct world_outcome o = run(def, library, &p, 7, steps);
 
@@ -204,7 +207,8 @@ static void reset(void **state)
         (void)snprintf(path, sizeof path, "%s/demo.pcap", folder[0]);
         p = world_packets_of(path);
         shorten(&p, 100 << 10);
-        EACH_FUNCTION (def, library) {
+        EACH_FUNCTION(def, library)
+        {
                 struct mapi_error err;
                 struct instance *in;
                 struct world w;
@@ -231,7 +235,8 @@ static void failing_allocations(void **state)
 
         (void)state;
         world_packets_add(&p, frame, sizeof frame, 60, 1);
-        EACH_FUNCTION (def, library) {
+        EACH_FUNCTION(def, library)
+        {
                 unsigned refused = 0;
                 size_t limit = 0;
                 int r = -1;
@@ -270,7 +275,8 @@ static void wrong_arguments(void **state)
         unsigned tried = 0;
 
         (void)state;
-        EACH_FUNCTION (def, library) {
+        EACH_FUNCTION(def, library)
+        {
                 for (int i = 0; def->args != NULL && def->args[i].letter != '\0'; i++) {
                         const struct mapi_arg_spec *s = &def->args[i];
                         int before = world_descriptors(), want = 7001 + i, r;
@@ -304,7 +310,8 @@ static void descriptors(void **state)
         unsigned shape[6] = { 0 };
 
         (void)state;
-        EACH_FUNCTION (def, library) {
+        EACH_FUNCTION(def, library)
+        {
                 assert_int_equal(def->abi, MAPI_FUNCTION_ABI);
                 assert_true(def->name[0] >= 'A' && def->name[0] <= 'Z');
                 assert_true(strlen(def->help) > 10);
@@ -331,10 +338,14 @@ static void descriptors(void **state)
 int main(int argc, char **argv)
 {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(descriptors),         cmocka_unit_test(no_packet_and_one),
-                cmocka_unit_test(every_trace),         cmocka_unit_test(cut_packets),
-                cmocka_unit_test(other_link_types),    cmocka_unit_test(close_in_the_middle),
-                cmocka_unit_test(reset),               cmocka_unit_test(failing_allocations),
+                cmocka_unit_test(descriptors),
+                cmocka_unit_test(no_packet_and_one),
+                cmocka_unit_test(every_trace),
+                cmocka_unit_test(cut_packets),
+                cmocka_unit_test(other_link_types),
+                cmocka_unit_test(close_in_the_middle),
+                cmocka_unit_test(reset),
+                cmocka_unit_test(failing_allocations),
                 cmocka_unit_test(wrong_arguments),
         };
         const char *more = getenv("MAPI_TEST_TRACES");

@@ -20,7 +20,8 @@
 
 /* ---- packets and the device that has them ----------------------------------------------------------------- */
 
-void world_packets_add(struct world_packets *p, const uint8_t *data, uint32_t caplen, uint32_t wirelen, uint64_t ts)
+void world_packets_add(struct world_packets *p, const uint8_t *data, uint32_t caplen, uint32_t wirelen,
+                       uint64_t ts)
 {
         uint8_t *copy = malloc(caplen > 0 ? caplen : 1);
 
@@ -89,8 +90,8 @@ static int memory_open(const struct mapi_source *src, struct mapi_device_facts *
         return 0;
 }
 
-static int memory_recv(void *state, struct mapi_batch *b, unsigned most, size_t max_bytes, size_t *ret_needed_bytes,
-                       struct mapi_error *err)
+static int memory_recv(void *state, struct mapi_batch *b, unsigned most, size_t max_bytes,
+                       size_t *ret_needed_bytes, struct mapi_error *err)
 {
         struct memory *m = state;
         int n = 0;
@@ -158,7 +159,10 @@ void world_open(struct world *w, size_t memory_bytes)
         static struct session_library libraries[16];
         struct engine_options engine = { .now_s = now_s, .seed = 42 };
         struct session_options options = {
-                .limits = { .flows = 100, .memory_bytes = memory_bytes, .ring_bytes = 1 << 20, .sink_bytes = 1 << 20 },
+                .limits = { .flows = 100,
+                            .memory_bytes = memory_bytes,
+                            .ring_bytes = 1 << 20,
+                            .sink_bytes = 1 << 20 },
                 .libraries = libraries,
         };
         size_t n = 0;

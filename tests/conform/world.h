@@ -18,7 +18,8 @@ struct world_packets {
         uint16_t linktype;
 };
 
-void world_packets_add(struct world_packets *p, const uint8_t *data, uint32_t caplen, uint32_t wirelen, uint64_t ts);
+void world_packets_add(struct world_packets *p, const uint8_t *data, uint32_t caplen, uint32_t wirelen,
+                       uint64_t ts);
 void world_packets_free(struct world_packets *p);
 
 /** All packets of a trace. */
@@ -29,7 +30,7 @@ struct world {
         struct session *session;
         struct device *device;
         struct flow *flow;
-        int fd, fid; /* of the function under test */
+        int fd, fid;   /* of the function under test */
         char file[64]; /* of a w argument; "" if there is none */
 };
 

@@ -21,7 +21,8 @@ static void read_segment(const uint8_t *data, size_t size)
         if (copy == NULL)
                 abort();
         memcpy(copy, data, size);
-        if (size >= sizeof(struct results_header) && (data[size - 1] & 1) != 0) { /* else the header is random, too */
+        if (size >= sizeof(struct results_header) &&
+            (data[size - 1] & 1) != 0) { /* else the header is random, too */
                 struct results_header *h = (struct results_header *)copy;
 
                 h->magic = RESULTS_MAGIC;
@@ -31,7 +32,8 @@ static void read_segment(const uint8_t *data, size_t size)
         }
         if (results_check(&map) == 0) {
                 for (uint32_t i = 0; i < 40; i++) {
-                        const struct results_entry *e = (const void *)(map.mem + RESULTS_LINE + (size_t)i * sizeof *e);
+                        const struct results_entry *e =
+                                (const void *)(map.mem + RESULTS_LINE + (size_t)i * sizeof *e);
                         bool there = RESULTS_LINE + ((size_t)i + 1) * sizeof *e <= size;
                         int flow = there ? e->flow : 1, fid = there ? e->fid : 1;
                         void *value;
@@ -80,10 +82,12 @@ static void read_ring(const uint8_t *data, size_t size)
                 if (state != RING_PACKET)
                         break;
                 memcpy(&caplen, (uint8_t *)record + 12, 4);
-                if ((uint8_t *)record < r.data || (uint8_t *)record + RING_RECORD_HEAD + caplen > r.data + 2 * RING)
+                if ((uint8_t *)record < r.data ||
+                    (uint8_t *)record + RING_RECORD_HEAD + caplen > r.data + 2 * RING)
                         abort();
                 if (caplen > 0)
-                        ((volatile uint8_t *)record)[RING_RECORD_HEAD + caplen - 1]; /* may be read by the program */
+                        ((volatile uint8_t *)
+                                 record)[RING_RECORD_HEAD + caplen - 1]; /* may be read by the program */
                 if (i % 3 == 0)
                         shared.head += 24; /* the writer goes on */
         }

@@ -1,4 +1,5 @@
-/* base/arena: alignment, zeroes, limits to the byte, everything given back. SPDX-License-Identifier: BSD-2-Clause */
+/* base/arena: alignment, zeroes, limits to the byte, everything given back.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "base/arena.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* base/error: every code has a sentence that fits, and mapi_fail() cuts what does not. SPDX-License-Identifier: BSD-2-Clause */
+/* base/error: every code has a sentence that fits, and mapi_fail() cuts what does not.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "base/error.h"
 
 #include <mapi/function.h>
@@ -81,17 +82,17 @@ static void with_detail(void **state)
 
 static void without_detail(void **state)
 {
-        const char *none = NULL;
         struct mapi_error err;
 
         memset(&err, 0xee, sizeof err);
-        assert_int_equal(mapi_fail(&err, MAPI_INVALID_FLOW, none), -6145);
+        assert_int_equal(mapi_fail(&err, MAPI_INVALID_FLOW, NULL), -6145);
         assert_string_equal(err.text, "no such flow");
         assert_int_equal(mapi_fail(&err, MAPI_CONNECT, "%s", ""), -6142);
-        assert_true(strncmp(err.text, "the flow could not be connected", 31) == 0);
+        assert_memory_equal(err.text, "the flow could not be connected", 31);
 }
 
-/* A detail of any length: a proper string of at most 511 bytes that begins like the whole one, nothing written behind it. */
+/* A detail of any length: a proper string of at most 511 bytes that begins like the whole one, nothing written
+   behind it. */
 static void truncation(void **state)
 {
         struct {

@@ -1,4 +1,5 @@
-/* base/futex: waiting and waking, also through a mapping that may only be read. SPDX-License-Identifier: BSD-2-Clause */
+/* base/futex: waiting and waking, also through a mapping that may only be read.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "base/futex.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* base/siglock: no signal reaches the holder, so a handler may take the lock. SPDX-License-Identifier: BSD-2-Clause */
+/* base/siglock: no signal reaches the holder, so a handler may take the lock.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "base/siglock.h"
 
 #include <setjmp.h>
@@ -76,7 +77,8 @@ static void *add_often(void *argument)
         return NULL;
 }
 
-/* Two threads that lock all the time, interrupted at any moment by a handler that locks too: a deadlock hangs the test. */
+/* Two threads that lock all the time, interrupted at any moment by a handler that locks too: a deadlock hangs
+   the test. */
 static void handler_takes_it(void **state)
 {
         pthread_t thread[2];

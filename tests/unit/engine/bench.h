@@ -66,7 +66,8 @@ enum engine_state bench_run(struct bench *b);
 /** A reader of a ring, for the whole test. */
 void bench_map(struct ring_reader *r, const struct instance *in);
 
-/** Reads all that is there; checks that it is the packets [*next ..) of the device. Returns the state at the end. */
+/* * Reads all that is there; checks that it is the packets [*next ..) of the device. Returns the state at the
+   end. */
 enum ring_state bench_read(struct ring_reader *r, uint64_t *next);
 
 unsigned bench_descriptors(void);

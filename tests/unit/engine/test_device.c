@@ -1,4 +1,5 @@
-/* engine/device: plans handed over while they are run, two engines side by side, seeds. SPDX-License-Identifier: BSD-2-Clause */
+/* engine/device: plans handed over while they are run, two engines side by side, seeds.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "bench.h"
 
 #include <stdio.h>
@@ -135,7 +136,7 @@ static void swapped_often(void **state)
         bench_close(f);
 }
 
-/* ---- two engines ----------------------------------------------------------------------------------------------- */
+/* ---- two engines -------------------------------------------------------------------------------------------- */
 
 enum { RESULTS = 8 };
 

@@ -1,4 +1,5 @@
-/* engine/flow: connecting, closing, flows that read one another and end in any order. SPDX-License-Identifier: BSD-2-Clause */
+/* engine/flow: connecting, closing, flows that read one another and end in any order.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "bench.h"
 
 #include <stdio.h>
@@ -101,7 +102,8 @@ static void any_order(void **state)
         }
 }
 
-/* Closed in the middle: its functions say their last word, into its own rings and files; the others do not notice. */
+/* Closed in the middle: its functions say their last word, into its own rings and files; the others do not
+   notice. */
 static void closed_in_the_middle(void **state)
 {
         struct flow *f = bench_flow(&bench), *g = bench_flow(&bench);
@@ -218,7 +220,7 @@ static void never_connected(void **state)
         engine_flow_free(&f);
 }
 
-/* ---- flows that are read after they are closed ----------------------------------------------------------------- */
+/* ---- flows that are read after they are closed -------------------------------------------------------------- */
 
 /* Its value stands still; when the last reader goes, it goes, too. */
 static void read_after_close(void **state)
@@ -327,7 +329,7 @@ static void long_chain(void **state)
         assert_int_equal(facts.flows, 0);
 }
 
-/* ---- limits ---------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------- */
 
 static void many_functions(void **state)
 {

@@ -1,4 +1,5 @@
-/* engine/step: the loop over a scripted device: idle, damaged, blocked, ended. SPDX-License-Identifier: BSD-2-Clause */
+/* engine/step: the loop over a scripted device: idle, damaged, blocked, ended.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "bench.h"
 
 #include <errno.h>
@@ -357,7 +358,8 @@ static void end_without_room(void **state)
         bench_close(f);
 }
 
-/* The same while a reader sleeps on the other ring of that flow: it is woken, so that it may ask for a larger one. */
+/* The same while a reader sleeps on the other ring of that flow: it is woken, so that it may ask for a larger
+   one. */
 static void end_wakes_sleepers(void **state)
 {
         struct flow *f = bench_flow(&bench);

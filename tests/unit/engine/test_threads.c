@@ -1,4 +1,5 @@
-/* The engine with a worker thread beside the control thread: plans, rings and closing, at any moment. SPDX-License-Identifier: BSD-2-Clause */
+/* The engine with a worker thread beside the control thread: plans, rings and closing, at any moment.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "bench.h"
 
 #include <pthread.h>

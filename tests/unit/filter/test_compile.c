@@ -1,4 +1,5 @@
-/* filter/compile: what compiles and what does not, for which link type, and what is the same. SPDX-License-Identifier: BSD-2-Clause */
+/* filter/compile: what compiles and what does not, for which link type, and what is the same.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "filter/filter.h"
 
 #include <setjmp.h>

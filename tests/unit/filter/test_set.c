@@ -1,4 +1,5 @@
-/* filter/set: the answer equals bpf_filter() on the same bytes, packet by packet. SPDX-License-Identifier: BSD-2-Clause */
+/* filter/set: the answer equals bpf_filter() on the same bytes, packet by packet.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "filter/filter.h"
 
 #include <setjmp.h>

@@ -68,7 +68,8 @@ struct instance *rig_one(struct rig *r, uint32_t flow, const struct mapi_functio
 /** Compiles (again). Returns what the plan consists of. */
 struct graph_facts rig_compile(struct rig *r, bool count);
 
-/** Runs packets [from, to) in batches of the given width. Every batch has its bytes in memory of their exact size. */
+/* * Runs packets [from, to) in batches of the given width. Every batch has its bytes in memory of their exact
+   size. */
 void rig_run(struct rig *r, uint32_t from, uint32_t to, uint32_t width);
 void rig_finish(struct rig *r);
 

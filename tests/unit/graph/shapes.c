@@ -32,7 +32,7 @@ const struct mapi_function shapes_has = {
         .start = has_start,
 };
 
-/* ---- observer ------------------------------------------------------------------------------------------------ */
+/* ---- observer ----------------------------------------------------------------------------------------------- */
 
 /* Memory of its own, besides the instance's: .stop has something to do. */
 struct tally {
@@ -121,7 +121,7 @@ const struct mapi_function shapes_tally = {
         .stop = tally_stop,
 };
 
-/* ---- transformer --------------------------------------------------------------------------------------------- */
+/* ---- transformer -------------------------------------------------------------------------------------------- */
 
 struct triple {
         struct mapi_view last; /* the bytes are not kept */
@@ -180,7 +180,7 @@ const struct mapi_function shapes_triple = {
         .finish = triple_finish,
 };
 
-/* ---- reader -------------------------------------------------------------------------------------------------- */
+/* ---- reader ------------------------------------------------------------------------------------------------- */
 
 static void watch_publish(struct mapi_fn *fn)
 {
@@ -249,7 +249,7 @@ const struct mapi_function shapes_watch = {
         .tick = watch_tick,
 };
 
-/* ---- sink ---------------------------------------------------------------------------------------------------- */
+/* ---- sink --------------------------------------------------------------------------------------------------- */
 
 static int lines_start(struct mapi_fn *fn, struct mapi_error *err)
 {
@@ -299,7 +299,7 @@ const struct mapi_function *const shapes[] = {
         &shapes_has, &shapes_tally, &shapes_triple, &shapes_watch, &shapes_lines, NULL,
 };
 
-/* ---- others -------------------------------------------------------------------------------------------------- */
+/* ---- others ------------------------------------------------------------------------------------------------- */
 
 static mapi_sel bump_run(struct mapi_fn *fn, struct mapi_batch *b, mapi_sel in)
 {

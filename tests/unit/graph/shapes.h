@@ -1,5 +1,6 @@
 /*
- * Test-only functions, one of each shape and a few that do what they should not; their results show what they were given.
+ * Test-only functions, one of each shape and a few that do what they should not. Their results show what they were
+ * given.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -25,7 +26,8 @@ struct shapes_tally {
         uint64_t finishes;
 };
 
-/** Transformer: three packets for one, and one more at the end. The wire length tells which: + 0, 1, 2; at the end 9. */
+/* * Transformer: three packets for one, and one more at the end. The wire length tells which: + 0, 1, 2; at
+   the end 9. */
 extern const struct mapi_function shapes_triple;
 
 /** Reader of two functions, with a record: struct shapes_watch. */
@@ -41,17 +43,25 @@ struct shapes_watch {
 /** Sink: a line for each packet, and a last one at the end. Result: bytes that are in the file. */
 extern const struct mapi_function shapes_lines;
 
-/* Not among the five. */
-extern const struct mapi_function
-        shapes_bump; /* modifies: adds 1 to every captured byte; lets every other packet pass if its argument is 2 */
-extern const struct mapi_function
-        shapes_pass; /* pure filter with code of its own: caplen % argument 1 == argument 2 */
-extern const struct mapi_function shapes_every; /* stateful filter: every n-th packet */
-extern const struct mapi_function
-        shapes_greedy; /* transformer: declares 2 packets of 100 bytes, tries 5 of 10 and one of 101 bytes */
-extern const struct mapi_function
-        shapes_flood; /* transformer: argument 1 packets of argument 2 bytes at the end, in as many calls */
-extern const struct mapi_function shapes_none; /* predicate that hands over nothing */
+/* Not among the five: */
+
+/** Modifies: adds 1 to every captured byte. If its argument is 2, lets only packets of an even wire length pass. */
+extern const struct mapi_function shapes_bump;
+
+/** Pure filter with code of its own: caplen % argument 1 == argument 2. */
+extern const struct mapi_function shapes_pass;
+
+/** Stateful filter: every n-th packet. */
+extern const struct mapi_function shapes_every;
+
+/** Transformer: declares 2 packets of 100 bytes, tries 5 of 10 bytes and one of 101. */
+extern const struct mapi_function shapes_greedy;
+
+/** Transformer: argument 1 packets of argument 2 bytes at the end, in as many calls. */
+extern const struct mapi_function shapes_flood;
+
+/** Predicate that hands over nothing. */
+extern const struct mapi_function shapes_none;
 
 /** Instances that have been started and not stopped. */
 extern int shapes_alive;

@@ -1,4 +1,5 @@
-/* graph/compile: what flows share, what they do not, and in which order things are done. SPDX-License-Identifier: BSD-2-Clause */
+/* graph/compile: what flows share, what they do not, and in which order things are done.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "rig.h"
 
 #include <stdio.h>
@@ -184,7 +185,8 @@ static void patterns(void **state)
         assert_int_equal(instance_u64(counter[3]), found);
 }
 
-/* Filters with code of their own are shared if they are pure and their arguments are equal; counters then are the rest. */
+/* Filters with code of their own are shared if they are pure and their arguments are equal; counters then are
+   the rest. */
 static void pure_functions(void **state)
 {
         static const long long rests[] = { 0, 0, 1, 0 };

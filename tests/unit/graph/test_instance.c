@@ -1,4 +1,5 @@
-/* graph/instance: making and ending instances, arguments out of range, too little memory at any step. SPDX-License-Identifier: BSD-2-Clause */
+/* graph/instance: making and ending instances, arguments out of range, too little memory at any step.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "rig.h"
 
 #include <dirent.h>

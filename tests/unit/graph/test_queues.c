@@ -1,4 +1,5 @@
-/* graph/queues: room is asked for before packets are taken, and what was promised is there. SPDX-License-Identifier: BSD-2-Clause */
+/* graph/queues: room is asked for before packets are taken, and what was promised is there.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "rig.h"
 
 #include <mapi.h>
@@ -94,7 +95,8 @@ static void somebody_reads(struct ring_reader *readers)
                 }
 }
 
-/* Whatever the packets, as many as there is room for find room; and who is told not to wait does not come back for nothing. */
+/* Whatever the packets, as many as there is room for find room; and who is told not to wait does not come back
+   for nothing. */
 static void promises(void **state)
 {
         for (unsigned round = 0; round < 60; round++) {
@@ -156,7 +158,8 @@ static void promises(void **state)
         }
 }
 
-/* How much room there is, in numbers. TO_BUFFER takes 32 bytes and the packet; 32 more are reckoned for any queue. */
+/* How much room there is, in numbers. TO_BUFFER takes 32 bytes and the packet; 32 more are reckoned for any
+   queue. */
 static void numbers(void **state)
 {
         uint32_t f = rig_flow(&rig);
@@ -216,7 +219,8 @@ static void behind_transformers(void **state)
         assert_int_equal(drops(), 0);
 }
 
-/* Who is full gets a wish, numbered; readers that sleep on other rings are woken; going on takes the wishes back. */
+/* Who is full gets a wish, numbered; readers that sleep on other rings are woken; going on takes the wishes
+   back. */
 static void wishes(void **state)
 {
         struct instance *full, *empty;

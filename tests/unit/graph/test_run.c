@@ -1,4 +1,5 @@
-/* graph/run and graph/emit: every flow gives what it would give alone, packet by packet. SPDX-License-Identifier: BSD-2-Clause */
+/* graph/run and graph/emit: every flow gives what it would give alone, packet by packet.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "rig.h"
 
 #include "packet/parse.h"
@@ -147,9 +148,10 @@ static void long_packets(void **state)
         free(bytes);
 }
 
-/* ---- functions that modify ----------------------------------------------------------------------------------- */
+/* ---- functions that modify ---------------------------------------------------------------------------------- */
 
-/* Other flows see the bytes as they came, whichever runs first; behind the function they are changed for its own flow. */
+/* Other flows see the bytes as they came, whichever runs first; behind the function they are changed for its
+   own flow. */
 static void private_copies(void **state)
 {
         struct instance *before, *after, *twice, *other[2], *changed, *unchanged, *half;
@@ -196,7 +198,7 @@ static void private_copies(void **state)
         assert_int_equal(rig_tally(half).packets, even);
 }
 
-/* ---- packet rings -------------------------------------------------------------------------------------------- */
+/* ---- packet rings ------------------------------------------------------------------------------------------- */
 
 static void to_the_application(void **state)
 {
@@ -234,9 +236,10 @@ static void to_the_application(void **state)
         }
 }
 
-/* ---- skipping -------------------------------------------------------------------------------------------------- */
+/* ---- skipping ----------------------------------------------------------------------------------------------- */
 
-/* A filter passes nothing in some batches: what hangs on it sees nothing then, and not what was left of the batch before. */
+/* A filter passes nothing in some batches: what hangs on it sees nothing then, and not what was left of the
+   batch before. */
 static void nothing_stale(void **state)
 {
         struct instance *counter[4], *steps;
@@ -279,7 +282,7 @@ static void nothing_stale(void **state)
         }
 }
 
-/* ---- alone and together ---------------------------------------------------------------------------------------- */
+/* ---- alone and together ------------------------------------------------------------------------------------- */
 
 static uint64_t random_state;
 

@@ -1,4 +1,5 @@
-/* Step groups: functions that read others see exactly what those have at each packet. SPDX-License-Identifier: BSD-2-Clause */
+/* Step groups: functions that read others see exactly what those have at each packet.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "rig.h"
 
 static struct rig rig;
@@ -211,8 +212,8 @@ static void copies_in_front(void **state)
 }
 
 /*
- * The target stands behind a transformer, the reader in another flow: for the reader one packet of the device is one
- * packet, and "before" is before all that came of it.
+ * The target stands behind a transformer, the reader in another flow: for the reader one packet of the device is
+ * one packet, and "before" is before all that came of it.
  */
 static void target_behind_transformer(void **state)
 {

@@ -1,4 +1,5 @@
-/* results/reader: how the slots of several workers become one result, and records that are never torn. SPDX-License-Identifier: BSD-2-Clause */
+/* results/reader: how the slots of several workers become one result, and records that are never torn.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "results/reader.h"
 
 #include "results/segment.h"
@@ -260,7 +261,7 @@ static void hostile_entries(void **state)
         fixture_fini(&x);
 }
 
-/* ---- records while they are written -------------------------------------------------------------------------- */
+/* ---- records while they are written ------------------------------------------------------------------------- */
 
 enum { WORDS = 37, WRITES = 300000 };
 

@@ -1,4 +1,5 @@
-/* results/ring and ring_reader: every record whole and in order, nothing lost unless it is counted. SPDX-License-Identifier: BSD-2-Clause */
+/* results/ring and ring_reader: every record whole and in order, nothing lost unless it is counted.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "results/ring.h"
 
 #include "base/futex.h"
@@ -149,7 +150,8 @@ static void over_the_limit(void **state)
         assert_int_equal(q.used_bytes, 0);
 }
 
-/* Records of every size from 0 to 5000 and the longest there is, round and round: one piece each, also across the end. */
+/* Records of every size from 0 to 5000 and the longest there is, round and round: one piece each, also across
+   the end. */
 static void wrap_around(void **state)
 {
         struct fixture x;

@@ -107,6 +107,8 @@ struct expected {
 
 static void expect(struct expected *e, uint64_t number, size_t n)
 {
+        if (n == 0)
+                return;
         if (e->n + n > e->max) {
                 e->max = 2 * e->max + n;
                 e->bytes = realloc(e->bytes, e->max);
@@ -249,7 +251,8 @@ static void full_disk(void **state)
         assert_int_equal(sigaction(SIGXFSZ, &old_action, NULL), 0);
 }
 
-/* What was put between the failed write and the moment the worker sees the error goes nowhere, and blocks nobody. */
+/* What was put between the failed write and the moment the worker sees the error goes nowhere, and blocks
+   nobody. */
 static void put_after_the_error(void **state)
 {
         struct fixture x;

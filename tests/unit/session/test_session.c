@@ -1,4 +1,5 @@
-/* session: names, limits, references, closing while something is under way; no descriptor is ever left. SPDX-License-Identifier: BSD-2-Clause */
+/* session: names, limits, references, closing while something is under way; no descriptor is ever left.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "session/session.h"
 
 #include "bench.h"
@@ -158,7 +159,7 @@ static void run(unsigned device)
                 ;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------ */
+/* ---- names -------------------------------------------------------------------------------------------------- */
 
 static void names(void **state)
 {
@@ -240,7 +241,7 @@ static void list_of_libraries(void **state)
         assert_null(session_library(x.session, INT_MIN));
 }
 
-/* ---- flows ------------------------------------------------------------------------------------------------------ */
+/* ---- flows -------------------------------------------------------------------------------------------------- */
 
 /* Many flows, closed in any order: each number finds its flow, and none that is closed. */
 static void numbers(void **state)
@@ -342,7 +343,7 @@ static void calls_in_the_wrong_order(void **state)
         assert_int_equal(close_flow(fd), -MAPI_INVALID_FLOW);
 }
 
-/* ---- references ----------------------------------------------------------------------------------------------------- */
+/* ---- references --------------------------------------------------------------------------------------------- */
 
 static int stats(int fd, long long flow, long long function, struct mapi_error *err)
 {
@@ -406,7 +407,7 @@ static void read_after_close(void **state)
         assert_true(rig_stats_of(in).sum == 64 * 65 / 2 + (1000 - 64) * 64);
 }
 
-/* ---- closing while a function is being applied -------------------------------------------------------------------- */
+/* ---- closing while a function is being applied -------------------------------------------------------------- */
 
 static void busy(void **state)
 {
@@ -457,7 +458,7 @@ static void closed_while_busy(void **state)
         }
 }
 
-/* ---- limits --------------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------- */
 
 static void limit_of_flows(void **state)
 {
@@ -477,7 +478,8 @@ static void limit_of_flows(void **state)
         assert_int_equal(session_create_flow(x.session, x.device[0], &err), -MAPI_LIMIT_ERROR);
 }
 
-/* Whatever the limit of memory: flows until it is reached, a clean error then, and room again when some are closed. */
+/* Whatever the limit of memory: flows until it is reached, a clean error then, and room again when some are
+   closed. */
 static void limit_of_memory(void **state)
 {
         unsigned most = 0;
@@ -517,7 +519,7 @@ static void limit_of_memory(void **state)
         }
 }
 
-/* ---- descriptors --------------------------------------------------------------------------------------------------- */
+/* ---- descriptors -------------------------------------------------------------------------------------------- */
 
 /* The descriptor that comes with a request is the session's, on every path that fails. */
 static void descriptors(void **state)
