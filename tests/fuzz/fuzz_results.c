@@ -11,6 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/** A record whose writer is for ever inside would be waited for: that is tested elsewhere. */
+static bool endless(const struct results_ref *ref)
+{
+        for (uint32_t w = 0; ref->kind == RESULTS_RECORD && w < ref->workers; w++)
+                if ((ref->slot[(size_t)w * ref->stride] & 1) != 0)
+                        return true;
+        return false;
+}
+
 /** All directory entries, each with the numbers that it names itself, so that those are found, and with others. */
 static void read_segment(const uint8_t *data, size_t size)
 {
@@ -45,8 +54,7 @@ static void read_segment(const uint8_t *data, size_t size)
                         value = malloc(ref.size); /* as large as the reader says, and no larger */
                         if (value == NULL)
                                 abort();
-                        /* A record whose writer is for ever inside would be waited for: that is tested elsewhere. */
-                        if (ref.kind != RESULTS_RECORD || (*(const uint8_t *)ref.slot & 1) == 0)
+                        if (!endless(&ref))
                                 (void)results_read(&ref, value);
                         free(value);
                 }

@@ -81,7 +81,7 @@ static void any_order(void **state)
                                              { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
 
         for (unsigned o = 0; o < 6; o++) {
-                struct instance *a, *c;
+                struct instance *a, *below, *above;
                 struct flow *f[3];
 
                 bench_fini(&bench);
@@ -89,13 +89,15 @@ static void any_order(void **state)
                 for (unsigned i = 0; i < 3; i++)
                         f[i] = bench_flow(&bench);
                 a = bench_plain(f[1], "PKT_COUNTER");
-                c = bench_stats(f[0], a, "0");
-                (void)bench_stats(f[2], a, "0");
+                below = bench_stats(f[0], a, "0");
+                above = bench_stats(f[2], a, "0");
                 for (unsigned i = 0; i < 3; i++)
                         bench_connect(f[order[o][i]]);
                 engine_device_start(bench.device);
                 assert_int_equal(bench_run(&bench), ENGINE_FINISHED);
-                assert_int_equal(rig_stats_of(c).count, 1000);
+                assert_int_equal(rig_stats_of(below).count, 1000);
+                assert_true(rig_stats_of(below).sum == 999 * 1000 / 2); /* it has each packet first */
+                assert_true(rig_stats_of(above).sum == 1000 * 1001 / 2);
                 assert_int_equal(instance_u64(a), 1000);
                 for (unsigned i = 0; i < 3; i++)
                         bench_close(f[order[5 - o][i]]);

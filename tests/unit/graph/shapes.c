@@ -327,6 +327,7 @@ const struct mapi_function shapes_bump = {
         .args = number_args,
         .shape = MAPI_OBSERVER,
         .traits = MAPI_MODIFIES | MAPI_FILTERS,
+        .needs = MAPI_NEED_HEADERS,
         .run = bump_run,
 };
 
