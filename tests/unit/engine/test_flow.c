@@ -222,6 +222,25 @@ static void never_connected(void **state)
         engine_flow_free(&f);
 }
 
+/* Flows that come and go for ever take no more memory than those that are there. */
+static void slots_come_back(void **state)
+{
+        size_t used = 0;
+
+        for (unsigned i = 0; i < 3000; i++) {
+                struct flow *f = bench_flow(&bench);
+
+                bench_apply(f, &shapes_tally, NULL, 0, NULL, 0);
+                bench_stats(f, bench_plain(f, "PKT_COUNTER"), "0");
+                if (i % 2)
+                        bench_connect(f);
+                bench_close(f);
+                if (i == 1)
+                        used = bench.quota.used_bytes;
+        }
+        assert_int_equal(bench.quota.used_bytes, used);
+}
+
 /* ---- flows that are read after they are closed -------------------------------------------------------------- */
 
 /* Its value stands still; when the last reader goes, it goes, too. */
@@ -402,10 +421,10 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-                TEST(numbers),         TEST(connected_once),     TEST(any_order),       TEST(closed_in_the_middle),
-                TEST(closed_anywhere), TEST(after_the_end),      TEST(never_connected), TEST(read_after_close),
-                TEST(two_references),  TEST(reading_each_other), TEST(long_chain),      TEST(many_functions),
-                TEST(little_memory),
+                TEST(numbers),          TEST(connected_once), TEST(any_order),          TEST(closed_in_the_middle),
+                TEST(closed_anywhere),  TEST(after_the_end),  TEST(never_connected),    TEST(slots_come_back),
+                TEST(read_after_close), TEST(two_references), TEST(reading_each_other), TEST(long_chain),
+                TEST(many_functions),   TEST(little_memory),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
