@@ -37,7 +37,6 @@ void capture_close(struct capture *c)
 int capture_fill(struct capture *c, struct mapi_batch *b, unsigned most, size_t max_bytes,
                  size_t *ret_needed_bytes, struct mapi_error *err)
 {
-        uint64_t bytes = 0, backward = 0, last = c->last_ts;
         int n;
 
         *ret_needed_bytes = 0;
@@ -46,16 +45,7 @@ int capture_fill(struct capture *c, struct mapi_batch *b, unsigned most, size_t 
                 return n;
         b->n = (uint32_t)n;
         b->parsed = 0;
-        for (int i = 0; i < n; i++) {
-                bytes += b->pkt[i].wirelen;
-                backward += b->pkt[i].ts < last;
-                last = b->pkt[i].ts;
-        }
-        c->last_ts = last;
         __atomic_store_n(&c->packets, c->packets + (uint64_t)n, __ATOMIC_RELAXED);
-        __atomic_store_n(&c->bytes, c->bytes + bytes, __ATOMIC_RELAXED);
-        if (backward > 0)
-                __atomic_store_n(&c->backward, c->backward + backward, __ATOMIC_RELAXED);
         return n;
 }
 

@@ -12,11 +12,7 @@ struct capture {
         const struct mapi_driver *driver;
         void *state;
         struct mapi_device_facts facts;
-        /* the worker writes, anybody reads (relaxed) */
-        uint64_t packets;  /* handed out by the driver since it was opened */
-        uint64_t bytes;    /* their wire lengths */
-        uint64_t backward; /* packets whose time stamp lies before the one in front of them */
-        uint64_t last_ts;
+        uint64_t packets; /* handed out since it was opened; the worker writes, anybody reads (relaxed) */
 };
 
 /** Opens a source. May wait for the head of a trace: never under a lock. Owns src->fd from now on, also when it fails. */

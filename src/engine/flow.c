@@ -280,8 +280,7 @@ int engine_grow_rings(struct flow *waiting, const struct ring *but, struct mapi_
                         if (ring_grow(r, NULL) < 0)
                                 return mapi_fail(err, MAPI_RING_LIMIT_ERROR,
                                                  "that of function %d of flow %d, which nobody reads; this "
-                                                 "session may take "
-                                                 "%zu bytes in all",
+                                                 "session may take %zu bytes in all",
                                                  f->fn[k]->fid, f->number, r->quota->limit_bytes);
                         grown++;
                 }

@@ -21,8 +21,8 @@ static struct graph *take_plan(struct device *d)
 /** Why a packet was not taken: it has more bytes than fit. Returns true if the worker must wait. */
 static bool must_wait(struct device *d, struct graph *g, size_t bytes)
 {
-        atomic_store(&d->blocked,
-                     1); /* first: a reader that looks after this sees it and asks for a larger ring */
+        /* First: a reader that looks after this sees it and asks for a larger ring. */
+        atomic_store(&d->blocked, 1);
         d->waiting_for_room = true;
         graph_publish(g, true);
         if (graph_want_room(g, bytes))
