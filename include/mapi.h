@@ -146,6 +146,24 @@ struct mapi_stat {
         char dev[MAPI_STR_LENGTH];
 };
 
+/**
+ * What became of every packet, in 64 bits: of a device since it was opened, or of a flow since it was connected.
+ * seen = delivered + filtered + the sum of all dropped_..., exactly.
+ */
+struct mapi_stat64 {
+        unsigned long long seen;              /* by the device, or by the device while the flow was connected */
+        unsigned long long delivered;         /* device: handed to the flows. Flow: passed all its functions */
+        unsigned long long filtered;          /* flow: a function did not let them through. Device: 0 */
+        unsigned long long dropped_interface; /* lost by the interface */
+        unsigned long long dropped_kernel;    /* lost in front of the engine: the capture ring was full */
+        unsigned long long dropped_ring;      /* flow: its TO_BUFFER ring was full */
+        unsigned long long dropped_file;     /* flow: the queue of its file was full, or writing the file failed */
+        unsigned long long dropped_other[5]; /* 0; for reasons to come */
+        int down;                       /* 1: the device delivers nothing at present (interface down or gone) */
+        char hostname[MAPI_STR_LENGTH]; /* sensor, "localhost" for this machine */
+        char dev[MAPI_STR_LENGTH];
+};
+
 typedef void (*mapi_handler)(const struct mapipkt *);
 
 #if defined(__GNUC__)
@@ -238,6 +256,41 @@ int mapi_get_next_function_info(int fd, int fid, mapi_function_info_t *info);
 
 /** Statistics of a device in use. Returns the number of entries filled (1, or the scope's size) or -1: 6157 7002 3200 8004. */
 int mapi_stats(const char *dev, struct mapi_stat *stats);
+
+/** The same in 64 bits, and where every packet went. */
+int mapi_stats64(const char *dev, struct mapi_stat64 *stats);
+
+/** What became of the packets of a flow since it was connected. Returns the number of entries filled (1, or the scope's
+ *  size) or -1: 6141 6145 6143 7002. */
+int mapi_flow_stats64(int fd, struct mapi_stat64 *stats);
+
+/**
+ * A descriptor for poll, select or epoll: readable when the flow may have something to read (a packet, the end of its trace) or
+ * mapid has gone. Read until NULL, then poll: one wake-up may stand for many packets.
+ * Owned by the library; ends with mapi_close_flow(). Do not read it yourself.
+ * Returns  the descriptor or -1: 6141 6145 6143 6146 the flow has nothing that could be waited for, 9000
+ */
+int mapi_get_event_fd(int fd);
+
+/**
+ * on not 0: calls that wait for packets or queues return NULL with error 0 instead when there is nothing yet, and NULL with
+ * error 5123 while mapid is away. 0: they wait again (the default; TO_BUFFER's own NOWAIT stays in force). 0 or -1: 6141 6145.
+ */
+int mapi_set_nonblocking(int fd, int on);
+
+/**
+ * Opens a further session: a connection to mapid of its own, with its own limits. path: the socket of mapid, or NULL: where
+ * this program would look for it. Flows belong to the session in which they were created.
+ * Returns  a number > 0, or -1: 5124 9000
+ */
+int mapi_session_open(const char *path);
+
+/** The session in which the calling thread creates devices and flows and asks for information from now on; 0: the program's own.
+ *  Returns the one that it used until now, or -1: 9003 no such session. */
+int mapi_session_use(int session);
+
+/** Closes a session with all its flows. 0 or -1: 9003. */
+int mapi_session_close(int session);
 
 /** Sensors of a flow: 1 for a local one. -1: 6145. */
 int mapi_get_scope_size(int fd);

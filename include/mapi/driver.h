@@ -20,21 +20,33 @@ extern "C" {
 #define MAPI_DRIVER_ABI 0
 
 enum mapi_driver_trait {
-        MAPI_DRV_OFFLINE = 1 /* a trace: packets wait for us, the end comes */
+        MAPI_DRV_OFFLINE = 1, /* a trace: packets wait for us, the end comes */
+        MAPI_DRV_NAPS =
+                2 /* live, and packets gather while nobody looks: as long as they keep coming, the worker naps for
+                                 a moment when recv returns 0 instead of polling fd(), which costs a wake-up for each batch */
 };
+
+/** Most descriptors that a source may come with. */
+#define MAPI_SOURCE_FDS 64
 
 /** What to open. Strings are borrowed until open returns. */
 struct mapi_source {
         const char *name;    /* for messages: path or interface */
         const char *options; /* "key=value,..." or "key=value;..." or NULL; the driver's own */
-        int fd; /* an open descriptor for the driver to own from now on (also when open fails), or -1 */
+        int fd;          /* an open descriptor for the driver to own from now on (also when open fails), or -1 */
+        const int *more; /* further descriptors, likewise the driver's; what prepare made behind the first one */
+        unsigned nmore;
 };
 
-/** Packets that never reached recv, in 64 bits, since open. */
+/**
+ * What became of the packets since open, in 64 bits: seen = received + dropped + if_dropped, exactly. What waits in the
+ * kernel or in the driver is not seen yet.
+ */
 struct mapi_driver_stats {
         uint64_t received;   /* packets handed to us by recv */
         uint64_t dropped;    /* lost between the source and recv (kernel, ring) */
         uint64_t if_dropped; /* lost by the interface itself */
+        int down; /* 1: the source delivers nothing at present (interface down or gone); it may come back */
 };
 
 /** recv at the end of a trace. */
@@ -45,6 +57,15 @@ struct mapi_driver {
         const char *name;
         const char *help; /* one sentence */
         unsigned traits;
+
+        /**
+         * The part of opening that needs rights, for devices that the configuration names: mapid's opener runs it and
+         * passes the descriptors to the engine process, where open gets them as src->fd and src->more. It looks at name
+         * and options only and reads no packet. open must do the same itself when it gets fd -1.
+         * Returns how many descriptors (1 to MAPI_SOURCE_FDS) it put into ret_fds, close-on-exec, or mapi_fail()
+         * NULL: open needs no rights
+         */
+        int (*prepare)(const struct mapi_source *src, int *ret_fds, struct mapi_error *err);
 
         /**
          * Opens a source and fills *facts (linktype, snaplen, offline).
@@ -69,7 +90,7 @@ struct mapi_driver {
         /** Every view of the last recv is dead now. */
         void (*release)(void *state, struct mapi_batch *b);
 
-        /** NULL: received is counted by the caller, nothing is ever dropped. */
+        /** From any thread, at any time between open and close. NULL: received is counted by the caller, nothing is ever dropped. */
         void (*stats)(void *state, struct mapi_driver_stats *ret);
 
         /** A descriptor to poll for input when recv returned 0, or -1. NULL: never has to wait. */

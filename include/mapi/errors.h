@@ -94,7 +94,11 @@
         X(8004, MAPI_STATS_ERROR, "no statistics: the device is not in use")                                      \
         X(9000, MAPI_LIMIT_ERROR, "a limit of this session is reached")                                           \
         X(9001, MAPI_RING_LIMIT_ERROR, "another flow's packet ring is full and may not grow further")             \
-        X(9002, MAPI_TRACE_DAMAGED, "the trace is damaged; everything before the damage was delivered")
+        X(9002, MAPI_TRACE_DAMAGED, "the trace is damaged; everything before the damage was delivered")           \
+        X(9003, MAPI_SESSION_ERROR, "there is no such session")                                                   \
+        X(9004, MAPI_CANCELLED, "the request was cancelled")                                                      \
+        X(9005, MAPI_CONFIG_ERROR, "the configuration is wrong")                                                  \
+        X(9100, MAPI_PRIVILEGES_ERROR, "privileges could not be given up")
 
 enum mapi_error_code {
         MAPI_NO_ERROR = 0,

@@ -177,7 +177,11 @@ struct mapi_function {
         /** Checks arguments, allocates. Returns 0 or mapi_fail(...). */
         int (*start)(struct mapi_fn *fn, struct mapi_error *err);
 
-        /** The packets of a batch: returns those that pass. Only `in` may be looked at. */
+        /**
+         * The packets of a batch: returns those that pass. Only `in` may be looked at.
+         * With a packet ring or a sink all packets pass, and .run returns those that found room there (or had nothing to be
+         * written): the others are counted as drops of the flow. Such a function can neither filter nor change packets.
+         */
         mapi_sel (*run)(struct mapi_fn *fn, struct mapi_batch *b, mapi_sel in);
 
         /** Time has come to `now` (32.32) without a packet. */
@@ -239,14 +243,14 @@ void mapi_ref_reset(struct mapi_fn *fn, unsigned i);
 
 /** Sinks: opens the queue to fn->arg[arg].fd. Only from .start. */
 int mapi_sink_open(struct mapi_fn *fn, unsigned arg, struct mapi_error *err);
-/** Sinks: appends one record of n bytes in up to two parts, whole or not at all. Returns 0 when there was no room
- *  (live devices: counted as a drop of this flow). The record is the unit that is never torn in the file. */
+/** Sinks: appends one record of n bytes in up to two parts, whole or not at all. Returns 0 when there was no room, or the
+ *  file has failed: .run does not return that packet, and it is a drop of this flow. The record is the unit that is never torn in the file. */
 int mapi_sink_put(struct mapi_fn *fn, const void *a, size_t na, const void *b, size_t nb);
 /** Sinks: bytes put so far, what .drained compares with. */
 uint64_t mapi_sink_total(const struct mapi_fn *fn);
 
-/** TO_BUFFER: appends packets to the instance's ring in the layout of struct mapipkt. */
-void mapi_ring_put(struct mapi_fn *fn, const struct mapi_batch *b, mapi_sel in);
+/** TO_BUFFER: appends packets to the instance's ring in the layout of struct mapipkt. Returns those that found room. */
+mapi_sel mapi_ring_put(struct mapi_fn *fn, const struct mapi_batch *b, mapi_sel in);
 
 /** Random bits, seeded per instance; the same seed (engine option) gives the same sequence. */
 uint64_t mapi_random(struct mapi_fn *fn);

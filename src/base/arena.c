@@ -32,12 +32,16 @@ int quota_take(struct quota *q, size_t size)
                         return -1;
         } while (!atomic_compare_exchange_weak_explicit(&q->used_bytes, &now, now + size, memory_order_relaxed,
                                                         memory_order_relaxed));
+        if (quota_take(q->shared, size) < 0) {
+                atomic_fetch_sub_explicit(&q->used_bytes, size, memory_order_relaxed);
+                return -1;
+        }
         return 0;
 }
 
 void quota_give(struct quota *q, size_t size)
 {
-        if (q != NULL)
+        for (; q != NULL; q = q->shared)
                 atomic_fetch_sub_explicit(&q->used_bytes, size, memory_order_relaxed);
 }
 

@@ -16,6 +16,7 @@
 struct quota {
         _Atomic size_t used_bytes;
         size_t limit_bytes;
+        struct quota *shared; /* counts for this one, too; NULL: none */
 };
 
 /** Takes size bytes off the quota. Returns 0, or -1 if the limit would be passed. q may be NULL: no limit. */

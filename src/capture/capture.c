@@ -13,6 +13,8 @@ int capture_open(struct capture *c, const struct mapi_driver *driver, const stru
         if (driver->abi != MAPI_DRIVER_ABI) {
                 if (src->fd >= 0)
                         close(src->fd);
+                for (unsigned i = 0; i < src->nmore; i++)
+                        close(src->more[i]);
                 return mapi_fail(err, MAPID_NO_DRIVER, "driver %s speaks version %u, this engine version %u",
                                  driver->name, driver->abi, MAPI_DRIVER_ABI);
         }

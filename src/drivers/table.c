@@ -10,6 +10,8 @@
 const struct mapi_driver *const mapi_drivers[] = {
         &mapi_drv_trace,
         &mapi_drv_null,
+        &mapi_drv_afpacket,
+        &mapi_drv_replay,
         NULL,
 };
 

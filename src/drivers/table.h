@@ -8,8 +8,10 @@
 
 #include <mapi/driver.h>
 
-extern const struct mapi_driver mapi_drv_trace; /* pcap, pcapng and ERF, compressed or not */
-extern const struct mapi_driver mapi_drv_null;  /* makes packets for benches */
+extern const struct mapi_driver mapi_drv_trace;    /* pcap, pcapng and ERF, compressed or not */
+extern const struct mapi_driver mapi_drv_null;     /* makes packets for benches */
+extern const struct mapi_driver mapi_drv_afpacket; /* network interfaces */
+extern const struct mapi_driver mapi_drv_replay;   /* traces, again and again, as if they were live */
 
 /** Ends with NULL. */
 extern const struct mapi_driver *const mapi_drivers[];

@@ -86,6 +86,12 @@ static inline int formats_read(struct formats_reader *r, struct formats_window *
 /** What it means that the bytes end at w->end while read wants more: FORMATS_END, or -9002 inside a record. */
 int formats_at_end(struct formats_reader *r, const struct formats_window *w);
 
+/** Makes it ready for another formats_open, keeping its memory. */
+static inline void formats_rewind(struct formats_reader *r)
+{
+        *r = (struct formats_reader){ .interface = r->interface };
+}
+
 void formats_close(struct formats_reader *r);
 
 /* ---- for the readers ----------------------------------------------------------------------------------- */

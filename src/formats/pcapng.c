@@ -348,7 +348,8 @@ int formats_pcapng_open(struct formats_reader *r, struct formats_window *w, int 
                         return 0;
                 if (rc < 0) /* read_section has said why */
                         return -MAPI_ERROR_FILE;
-                r->interface = calloc(INTERFACES_MAX, sizeof(*r->interface));
+                if (r->interface == NULL)
+                        r->interface = calloc(INTERFACES_MAX, sizeof(*r->interface));
                 if (r->interface == NULL) {
                         (void)formats_refuse(r, "no memory for its interfaces");
                         return -MAPID_MEM_ALLOCATION_ERROR;

@@ -63,11 +63,25 @@ int formats_stream_open(struct formats_stream *s, int fd)
         return 0;
 }
 
-void formats_stream_close(struct formats_stream *s)
+static void close_codec(struct formats_stream *s)
 {
         if (s->codec != NULL && s->codec->close != NULL)
                 s->codec->close(s->codec_state);
         s->codec = NULL;
+}
+
+void formats_stream_restart(struct formats_stream *s, int fd)
+{
+        uint8_t *buf = s->buf, *in = s->in;
+
+        close_codec(s);
+        *s = (struct formats_stream){ .fd = fd, .buf = buf, .in = in };
+        s->w.p = s->w.end = s->buf + BLOCK_AT;
+}
+
+void formats_stream_close(struct formats_stream *s)
+{
+        close_codec(s);
         free(s->in);
         s->in = NULL;
         if (s->buf != NULL)
@@ -222,7 +236,8 @@ static int start(struct formats_stream *s)
         if (s->codec->open == NULL)
                 return fail(s, MAPI_ERROR_FILE, "it is compressed with %s, which this build of MAPI cannot read",
                             s->codec->name);
-        s->in = malloc(IN_BYTES);
+        if (s->in == NULL)
+                s->in = malloc(IN_BYTES);
         s->codec_state = s->codec->open();
         if (s->in == NULL || s->codec_state == NULL)
                 return fail(s, MAPID_MEM_ALLOCATION_ERROR, "no memory to decompress it");

@@ -45,6 +45,12 @@ int formats_stream_open(struct formats_stream *s, int fd);
  */
 int formats_stream_fill(struct formats_stream *s, size_t need_bytes);
 
+/**
+ * Begins anew with another descriptor, or with the same one, where it stands: a file, which never makes anybody wait.
+ * Keeps the memory; the descriptor before it is not closed. Only after an open that did not fail.
+ */
+void formats_stream_restart(struct formats_stream *s, int fd);
+
 /** Waits until the descriptor has something to read. 1 yes, 0 timeout. */
 int formats_stream_wait(const struct formats_stream *s, int timeout_ms);
 

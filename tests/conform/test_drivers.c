@@ -14,7 +14,7 @@ struct sample {
         const char *options;
         void (*build)(struct build *b); /* NULL: the driver needs no descriptor */
         unsigned packets;
-        int end;
+        int end; /* 0: of a live device, which does not end; then nothing comes any more */
 };
 
 static void build_plain(struct build *b)
@@ -63,7 +63,14 @@ static const struct sample samples[] = {
         { "trace", NULL, build_dag, 500, MAPI_RECV_END },
         { "trace", NULL, build_empty, 0, MAPI_RECV_END },
         { "null", "packets=1000,size=100,flows=9", NULL, 1000, MAPI_RECV_END },
+        { "replay", "trace=x;rate=max;loops=1", build_plain, 1000, 0 },
+        { "replay", "trace=x;rate=max;loops=7", build_damaged, 7000, 0 },
 };
+
+static int is_live(const struct sample *s)
+{
+        return (drivers_find(s->driver)->traits & MAPI_DRV_OFFLINE) == 0;
+}
 
 #define N_SAMPLES (sizeof(samples) / sizeof(samples[0]))
 
@@ -113,7 +120,7 @@ static void descriptors(void **state)
                 assert_ptr_equal(drivers_find(d->name), d); /* names are unique */
                 for (size_t k = 0; k < N_SAMPLES; k++)
                         used += strcmp(samples[k].driver, d->name) == 0;
-                if (used == 0)
+                if (used == 0 && d->prepare == NULL) /* otherwise it needs rights that we may not have */
                         fail_msg("no sample for the driver %s: add one to this test", d->name);
                 d->close(NULL);
         }
@@ -123,14 +130,16 @@ static void descriptors(void **state)
 static void any_width(void **state)
 {
         for (size_t k = 0; k < N_SAMPLES; k++) {
-                struct drive all = run(&samples[k], MAPI_BATCH_MAX, SIZE_MAX);
+                struct drive all;
 
+                if (is_live(&samples[k])) /* its time stamps are never the same */
+                        continue;
+                all = run(&samples[k], MAPI_BATCH_MAX, SIZE_MAX);
                 assert_int_equal(all.packets, samples[k].packets);
                 assert_int_equal(all.end, samples[k].end);
                 assert_int_equal(all.stats.received, samples[k].packets);
                 assert_true(all.facts.snaplen > 0 && all.facts.snaplen <= MAPI_CAPLEN_MAX);
-                if (drivers_find(samples[k].driver)->traits & MAPI_DRV_OFFLINE)
-                        assert_int_equal(all.facts.offline, 1);
+                assert_int_equal(all.facts.offline, 1);
                 for (unsigned most = 1; most < MAPI_BATCH_MAX; most++) {
                         struct drive d = run(&samples[k], most, SIZE_MAX);
 
@@ -172,7 +181,7 @@ static void lent_bytes(void **state)
                                 drv->stats(st, &stats);
                                 assert_int_equal(stats.received, total);
                         }
-                        if (drv->fd != NULL)
+                        if (drv->fd != NULL && !is_live(&samples[k]))
                                 assert_int_equal(drv->fd(st),
                                                  -1); /* files and generators never make anybody wait */
                         for (int i = 0; i < n; i++)
@@ -181,6 +190,7 @@ static void lent_bytes(void **state)
                         drv->release(st, &b);
                 }
                 assert_int_equal(n, samples[k].end);
+                assert_int_equal(total, samples[k].packets);
                 drv->close(st);
         }
 }

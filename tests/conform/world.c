@@ -225,7 +225,7 @@ int world_apply(struct world *w, const struct mapi_function *def, const char *li
         int r, source = 0;
         uint32_t n = 0;
 
-        r = session_create_flow(w->session, w->device, err);
+        r = session_create_flow(w->session, w->device, 0, err);
         if (r < 0)
                 return r;
         w->fd = r;
