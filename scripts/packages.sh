@@ -13,6 +13,11 @@ pkg-config     command pkg-config
 ninja-build    command ninja
 meson          command meson
 libpcap-dev    module  libpcap
+libevent-dev   module  libevent
+libcap-ng-dev  module  libcap-ng
+libseccomp-dev module  libseccomp
+libprotobuf-c-dev    module  libprotobuf-c
+protobuf-c-compiler  command protoc-c
 zlib1g-dev     module  zlib
 libzstd-dev    module  libzstd
 liblz4-dev     module  liblz4

@@ -240,10 +240,18 @@ static int convert_one(const struct given *g, const struct mapi_arg_spec *spec, 
         return 0;
 }
 
+/** Descriptors that are arguments become numbers of the backend. */
+static void translate(struct client_session *s, const struct mapi_arg_spec *spec, struct mapi_value *value)
+{
+        if (spec->letter == 'r' && value->num > 0 && value->num <= INT_MAX)
+                value->num = client_number_of(s, (int)value->num);
+}
+
 /** Converts and applies. Surplus arguments are ignored. */
-static int apply(const struct client_backend *b, int fd, const char *funct, const struct backend_function *fn,
+static int apply(struct client_flow *f, const char *funct, const struct backend_function *fn,
                  const struct given *g)
 {
+        struct client_session *s = f->session;
         struct mapi_value values[MAPI_ARGS_MAX];
         struct mapi_error err = { 0 };
         unsigned n = 0;
@@ -257,77 +265,93 @@ static int apply(const struct client_backend *b, int fd, const char *funct, cons
                                         (void)close(values[n].fd);
                         return -1;
                 }
+                translate(s, &fn->args[n], &values[n]);
         }
-        r = b->ops->apply(b->state, fd, funct, values, n, &err);
+        r = s->ops->apply(s->state, f->number, funct, values, n, &err);
         return r < 0 ? client_fail_with(&err) : r;
 }
 
-/** The checks that come before the arguments, in the order of spec and tests. */
-static int begin(int fd, const char *funct, struct client_backend *ret_backend, struct backend_function *ret_fn)
+/** The checks that come before the arguments, in the order of spec and tests. NULL with the error stored. */
+static struct client_flow *begin(int fd, const char *funct, struct backend_function *ret_fn)
 {
         struct mapi_error err = { 0 };
         struct client_flow *f;
-        int connected;
 
         if (!client_ready())
-                return -1;
-        if (fd <= 0)
-                return client_fail(MAPI_INVALID_FID_FUNCID, "flow %d", fd);
-        if (funct == NULL)
-                return client_fail(MFUNCT_COULD_NOT_APPLY_FUNCT, "no function name");
+                return NULL;
+        if (fd <= 0) {
+                (void)client_fail(MAPI_INVALID_FID_FUNCID, "flow %d", fd);
+                return NULL;
+        }
+        if (funct == NULL) {
+                (void)client_fail(MFUNCT_COULD_NOT_APPLY_FUNCT, "no function name");
+                return NULL;
+        }
         f = client_flow_get(fd);
         if (f == NULL)
-                return -1;
-        connected = atomic_load(&f->connected) != 0;
+                return NULL;
+        if (atomic_load(&f->connected) != 0)
+                (void)client_fail(MFUNCT_COULD_NOT_APPLY_FUNCT, "flow %d is connected already", fd);
+        else if (f->session->ops->describe(f->session->state, f->number, funct, ret_fn, &err) < 0)
+                (void)client_fail_with(&err);
+        else
+                return f;
         client_flow_put(f);
-        if (connected)
-                return client_fail(MFUNCT_COULD_NOT_APPLY_FUNCT, "flow %d is connected already", fd);
-        if (client_get(ret_backend) < 0)
-                return -1;
-        if (ret_backend->ops->describe(ret_backend->state, fd, funct, ret_fn, &err) < 0)
-                return client_fail_with(&err);
-        return 0;
+        return NULL;
 }
 
 int mapi_apply_function_tagged(int fd, unsigned long long tags, const char *funct, ...)
 {
         struct given g[MAPI_ARGS_MAX] = { 0 };
         struct backend_function fn;
-        struct client_backend b;
+        struct client_flow *f;
         va_list args;
+        int r;
 
-        if (begin(fd, funct, &b, &fn) < 0)
+        f = begin(fd, funct, &fn);
+        if (f == NULL)
                 return -1;
         va_start(args, funct);
         take_tagged(&args, tags, g);
         va_end(args);
-        return apply(&b, fd, funct, &fn, g);
+        r = apply(f, funct, &fn, g);
+        client_flow_put(f);
+        return r;
 }
 
 int(mapi_apply_function)(int fd, const char *funct, ...)
 {
         struct given g[MAPI_ARGS_MAX] = { 0 };
         struct backend_function fn;
-        struct client_backend b;
+        struct client_flow *f;
         va_list args;
+        int r;
 
-        if (begin(fd, funct, &b, &fn) < 0)
+        f = begin(fd, funct, &fn);
+        if (f == NULL)
                 return -1;
         va_start(args, funct);
         take_declared(&args, fn.args, g);
         va_end(args);
-        return apply(&b, fd, funct, &fn, g);
+        r = apply(f, funct, &fn, g);
+        client_flow_put(f);
+        return r;
 }
 
 int mapi_apply_function_array(int fd, const char *funct, char **args, unsigned nargs)
 {
         struct given g[MAPI_ARGS_MAX] = { 0 };
         struct backend_function fn;
-        struct client_backend b;
+        struct client_flow *f;
+        int r = 0;
 
-        if (begin(fd, funct, &b, &fn) < 0)
+        f = begin(fd, funct, &fn);
+        if (f == NULL)
                 return -1;
-        if (args != NULL && take_array(args, nargs, fn.args, fn.name, g) < 0)
-                return -1;
-        return apply(&b, fd, funct, &fn, g);
+        if (args != NULL)
+                r = take_array(args, nargs, fn.args, fn.name, g);
+        if (r == 0)
+                r = apply(f, funct, &fn, g);
+        client_flow_put(f);
+        return r;
 }

@@ -42,12 +42,16 @@ static int check_format(int format)
         return client_fail(MAPID_NO_DRIVER, "no driver reads trace format %d", format);
 }
 
+static int add(struct client_session *s, int number, const struct mapi_error *err)
+{
+        return number < 0 ? client_fail_with(err) : client_flow_add(s, number);
+}
+
 /** A flow on a private device: a trace, or "null:options", packets out of nowhere. */
-static int create_private(const struct client_backend *b, const char *dev, const char *path)
+static int create_private(struct client_session *s, const char *dev, const char *path)
 {
         struct backend_source source = { .driver = "trace", .name = dev, .fd = -1 };
         struct mapi_error err = { 0 };
-        int r;
 
         if (strncmp(path, "null:", 5) == 0 || strcmp(path, "null") == 0) {
                 source.driver = "null";
@@ -57,28 +61,14 @@ static int create_private(const struct client_backend *b, const char *dev, const
                 if (source.fd < 0)
                         return -1;
         }
-        r = b->ops->flow_create_private(b->state, &source, &err);
-        if (r < 0)
-                return client_fail_with(&err);
-        if (client_flow_add(r) < 0) {
-                (void)b->ops->close_flow(b->state, r, &err); /* the first error is the one to tell */
-                return -1;
-        }
-        return r;
+        return add(s, s->ops->flow_create_private(s->state, &source, &err), &err);
 }
 
-static int create_on_device(const struct client_backend *b, const char *dev)
+static int create_on_device(struct client_session *s, const char *dev)
 {
         struct mapi_error err = { 0 };
-        int r = b->ops->flow_create(b->state, dev, &err);
 
-        if (r < 0)
-                return client_fail_with(&err);
-        if (client_flow_add(r) < 0) {
-                (void)b->ops->close_flow(b->state, r, &err);
-                return -1;
-        }
-        return r;
+        return add(s, s->ops->flow_create(s->state, dev, &err), &err);
 }
 
 /** A file or pipe of that name; a directory too: opening it gives the clearer error. */
@@ -90,61 +80,102 @@ static bool is_trace(const char *dev)
                (stat(dev, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISDIR(st.st_mode)));
 }
 
-int mapi_create_flow(const char *dev)
+static bool is_interface(const char *dev)
 {
-        struct client_backend b;
-        struct device_map_entry map;
-        char path[NAME_MAX_BYTES];
+        return strcmp(dev, "any") == 0 || if_nametoindex(dev) != 0;
+}
 
-        if (dev == NULL)
-                return client_fail(MAPI_DEVICE_INFO_ERR, "no device name");
-        if (strlen(dev) >= sizeof path)
-                return client_fail(MAPID_NO_DRIVER, "the device name has more than %zu bytes", sizeof path - 1);
-        if (client_open(&b) < 0)
-                return -1;
-        if (b.ops->device_known(b.state, dev))
-                return create_on_device(&b, dev);
-        if (device_map_find(dev, &map) == 0 && map.path_len < sizeof path) {
-                memcpy(path, map.path, map.path_len);
-                path[map.path_len] = '\0';
-                client_debug("%s is %s by MAPI_DEVICE_MAP", dev, path);
-                return create_private(&b, dev, path);
-        }
-        if (if_nametoindex(dev) != 0)
-                return client_fail(MCOM_INIT_SOCKET_ERROR,
-                                   "%.64s is a network interface, and this version captures from none: mapid is "
-                                   "not part of it yet",
-                                   dev);
-        if (is_trace(dev))
-                return create_private(&b, dev, dev);
+/** A network interface that the backend has not opened for anybody yet. */
+static int create_on_interface(struct client_session *s, const char *dev)
+{
+        if (s->local)
+                return client_fail(
+                        MAPID_NO_DRIVER,
+                        "'%.64s' is a network interface, but mapid does not offer it: its configuration "
+                        "decides which it offers",
+                        dev);
+        if (s->refused[0] != '\0') /* there is a mapid, or there was one: nobody captures past it */
+                return client_fail(MCOM_INIT_SOCKET_ERROR, "%s", s->refused);
+        return create_on_device(s, dev);
+}
+
+/** A name that is neither known nor anything in this machine. */
+static int create_on_nothing(const struct client_session *s, const char *dev)
+{
         if (strchr(dev, ':') != NULL)
                 return client_fail(MCOM_SOCKET_ERROR,
                                    "'%.200s' names remote sensors, and DiMAPI is not part of this version yet",
                                    dev);
+        if (s->refused[0] != '\0')
+                return client_fail(MAPID_NO_DRIVER,
+                                   "'%.64s' is no interface and no readable trace, and mapid cannot be asked for "
+                                   "it: %.300s",
+                                   dev, s->refused);
         return client_fail(MAPID_NO_DRIVER, "'%.200s' is no device, no interface and no readable trace", dev);
+}
+
+/** The first of the things that a device string may be: a device, another name, an interface, a trace, a scope. */
+static int create_flow(struct client_session **at, const char *dev)
+{
+        struct client_session *s = *at;
+        struct device_map_entry map;
+        char path[NAME_MAX_BYTES];
+
+        /* An engine in this process knows every interface, but that of the map comes first. */
+        if ((s->local || !is_interface(dev)) && s->ops->device_known(s->state, dev))
+                return create_on_device(s, dev);
+        if (client_away(client_epoch(s)))
+                return client_fail(MCOM_SOCKET_ERROR, "mapid is away");
+        if (device_map_find(dev, &map) == 0 && map.path_len < sizeof path) {
+                memcpy(path, map.path, map.path_len);
+                path[map.path_len] = '\0';
+                client_debug("%s is %s by MAPI_DEVICE_MAP", dev, path);
+                return create_private(s, dev, path);
+        }
+        if (!is_interface(dev) && is_trace(dev))
+                return create_private(s, dev, dev);
+        /* Only mapid could have it: it may have been started since this program looked. */
+        *at = client_session_again(s);
+        if (*at != s)
+                return create_flow(at, dev);
+        return is_interface(dev) ? create_on_interface(s, dev) : create_on_nothing(s, dev);
+}
+
+int mapi_create_flow(const char *dev)
+{
+        struct client_session *s;
+        int r;
+
+        if (dev == NULL)
+                return client_fail(MAPI_DEVICE_INFO_ERR, "no device name");
+        if (strlen(dev) >= NAME_MAX_BYTES)
+                return client_fail(MAPID_NO_DRIVER, "the device name has more than %d bytes", NAME_MAX_BYTES - 1);
+        s = client_session_open();
+        if (s == NULL)
+                return -1;
+        r = create_flow(&s, dev);
+        client_session_put(s);
+        return r;
 }
 
 int mapi_create_offline_flow(const char *path, int format)
 {
         struct backend_source source = { .driver = "trace", .name = path };
         struct mapi_error err = { 0 };
-        struct client_backend b;
-        int r;
+        struct client_session *s;
+        int r = -1;
 
         if (path == NULL)
                 return client_fail(MAPI_ERROR_FILE, "no path");
-        if (check_format(format) < 0 || client_open(&b) < 0)
+        if (check_format(format) < 0)
+                return -1;
+        s = client_session_open();
+        if (s == NULL)
                 return -1;
         source.fd = client_open_trace(path);
-        if (source.fd < 0)
-                return -1;
-        r = b.ops->flow_create_private(b.state, &source, &err);
-        if (r < 0)
-                return client_fail_with(&err);
-        if (client_flow_add(r) < 0) {
-                (void)b.ops->close_flow(b.state, r, &err);
-                return -1;
-        }
+        if (source.fd >= 0)
+                r = add(s, s->ops->flow_create_private(s->state, &source, &err), &err);
+        client_session_put(s);
         return r;
 }
 
@@ -182,57 +213,90 @@ static void take_back(char *name)
         }
 }
 
-char *mapi_create_offline_device(const char *path, int format)
+static void count_devices(struct client_session *s, int by)
+{
+        sigset_t mask;
+
+        client_lock(&mask);
+        s->devices += (unsigned)by;
+        client_unlock(&mask);
+}
+
+static char *create_device(struct client_session *s, const char *path)
 {
         struct backend_source source = { .driver = "trace", .name = path };
-        char name[MAPI_STR_LENGTH], *result;
         struct mapi_error err = { 0 };
-        struct client_backend b;
+        char name[MAPI_STR_LENGTH], *result;
 
-        if (path == NULL) {
-                (void)client_fail(MAPI_ERROR_FILE, "no path");
-                return NULL;
-        }
-        if (check_format(format) < 0 || client_open(&b) < 0)
-                return NULL;
         source.fd = client_open_trace(path);
         if (source.fd < 0)
                 return NULL;
-        if (b.ops->device_create(b.state, &source, name, &err) < 0) {
+        if (s->ops->device_create(s->state, &source, name, &err) < 0) {
                 (void)client_fail_with(&err);
                 return NULL;
         }
         result = deliver(name);
         if (result == NULL) {
-                (void)b.ops->device_delete(b.state, name, &err);
+                (void)s->ops->device_delete(s->state, name, &err);
                 (void)client_fail(MAPI_LIMIT_ERROR, "%d offline devices in one process", DELIVERED_MAX);
         }
         return result;
 }
 
+char *mapi_create_offline_device(const char *path, int format)
+{
+        struct client_session *s;
+        char *name;
+
+        if (path == NULL) {
+                (void)client_fail(MAPI_ERROR_FILE, "no path");
+                return NULL;
+        }
+        if (check_format(format) < 0)
+                return NULL;
+        s = client_session_open();
+        if (s == NULL)
+                return NULL;
+        count_devices(s, 1); /* before there is one: a session that has devices is kept */
+        name = create_device(s, path);
+        if (name == NULL)
+                count_devices(s, -1);
+        client_session_put(s);
+        return name;
+}
+
 int mapi_start_offline_device(const char *dev)
 {
         struct mapi_error err = { 0 };
-        struct client_backend b;
+        struct client_session *s;
+        int r;
 
         if (dev == NULL)
                 return client_fail(MAPID_NO_DEVICE, "no name");
-        if (client_get(&b) < 0)
+        s = client_session_get();
+        if (s == NULL)
                 return -1;
-        return b.ops->device_start(b.state, dev, &err) < 0 ? client_fail_with(&err) : 0;
+        r = s->ops->device_start(s->state, dev, &err) < 0 ? client_fail_with(&err) : 0;
+        client_session_put(s);
+        return r;
 }
 
 int mapi_delete_offline_device(char *dev)
 {
         struct mapi_error err = { 0 };
-        struct client_backend b;
+        struct client_session *s;
+        int r;
 
         if (dev == NULL)
                 return client_fail(MAPID_NO_DEVICE, "no name");
-        if (client_get(&b) < 0)
+        s = client_session_get();
+        if (s == NULL)
                 return -1;
-        if (b.ops->device_delete(b.state, dev, &err) < 0)
-                return client_fail_with(&err);
-        take_back(dev);
-        return 0;
+        r = s->ops->device_delete(s->state, dev, &err) < 0 ? client_fail_with(&err) : 0;
+        if (r == 0) {
+                count_devices(s, -1);
+                take_back(dev);
+        }
+        client_session_put(s);
+        return r;
 }

@@ -7,11 +7,19 @@
 #include <string.h>
 
 /** These calls may come before anything was created: they bring the library to life. */
-static int open_for_info(struct client_backend *b, const void *info)
+static struct client_session *open_for_info(const void *info)
 {
-        if (info == NULL)
-                return client_fail(MFUNCT_INVALID_ARGUMENT_2, "no place for the information");
-        return client_open(b);
+        if (info != NULL)
+                return client_session_open();
+        (void)client_fail(MFUNCT_INVALID_ARGUMENT_2, "no place for the information");
+        return NULL;
+}
+
+/** The end of all calls: what the backend said. */
+static int answer(struct client_session *s, int r, const struct mapi_error *err)
+{
+        client_session_put(s);
+        return r < 0 ? client_fail_with(err) : 0;
 }
 
 /** What "next" begins with: the number behind this one. The largest has none, and -1 is no number of anything. */
@@ -27,7 +35,7 @@ static void copy_text(char *to, size_t size, const char *from, size_t len)
         to[len] = '\0';
 }
 
-/** Devices of an embedded engine that have a name before they are opened: entry i of MAPI_DEVICE_MAP has the id i + 1. */
+/** Devices that have a name before they are opened: entry i of MAPI_DEVICE_MAP has the id i + 1. */
 static int mapped_info(int id, mapi_device_info_t *info)
 {
         struct device_map_entry e;
@@ -43,39 +51,74 @@ static int mapped_info(int id, mapi_device_info_t *info)
         return 0;
 }
 
-int mapi_get_device_info(int devid, mapi_device_info_t *info)
+/** How many ids the map takes off an engine in this process: its interfaces have those behind. */
+static int mapped(const struct client_session *s)
 {
-        struct mapi_error err = { 0 };
-        struct client_backend b;
+        struct device_map_entry e;
+        unsigned n = 0;
 
-        if (open_for_info(&b, info) < 0)
-                return -1;
-        if (mapped_info(devid, info) == 0)
-                return 0;
-        return b.ops->device_info(b.state, devid, false, info, &err) < 0 ? client_fail_with(&err) : 0;
+        while (!s->local && device_map_get(n, &e) == 0)
+                n++;
+        return (int)n;
 }
 
+/** The id that a device of the backend has for the program; negative ones are those of offline devices. */
+static int shifted(int id, int by)
+{
+        return id <= 0 ? id : id > INT_MAX - by ? INT_MAX : id + by;
+}
+
+int mapi_get_device_info(int devid, mapi_device_info_t *info)
+{
+        struct client_session *s = open_for_info(info);
+        struct mapi_error err = { 0 };
+        int n, r = 0;
+
+        if (s == NULL)
+                return -1;
+        n = mapped(s);
+        if (devid < 1 || devid > n || mapped_info(devid, info) < 0) {
+                r = s->ops->device_info(s->state,
+                                        devid > n   ? devid - n
+                                        : devid < 0 ? devid
+                                                    : 0,
+                                        false, info, &err);
+                if (r == 0)
+                        info->id = shifted(info->id, n);
+        }
+        return answer(s, r, &err);
+}
+
+/** In this order: offline devices (their ids are negative), the map, the others of the backend. */
 int mapi_get_next_device_info(int devid, mapi_device_info_t *info)
 {
+        struct client_session *s = open_for_info(info);
         struct mapi_error err = { 0 };
-        struct client_backend b;
+        int n, r = -1;
 
-        if (open_for_info(&b, info) < 0)
+        if (s == NULL)
                 return -1;
-        if (b.ops->device_info(b.state, devid, true, info, &err) == 0 ||
-            mapped_info(devid < 0 ? 1 : behind(devid), info) == 0)
-                return 0;
-        return client_fail_with(&err);
+        n = mapped(s);
+        if (devid < 0 || devid >= n) {
+                r = s->ops->device_info(s->state, devid < 0 ? devid : devid - n, true, info, &err);
+                if (r == 0 && (info->id < 0 || devid >= n || n == 0))
+                        info->id = shifted(info->id, n);
+                else if (n > 0 && devid < 0)
+                        r = mapped_info(1, info);
+        } else {
+                r = mapped_info(devid + 1, info);
+        }
+        return answer(s, r, &err);
 }
 
 int mapi_get_library_info(int libnum, mapi_lib_info_t *info)
 {
+        struct client_session *s = open_for_info(info);
         struct mapi_error err = { 0 };
-        struct client_backend b;
 
-        if (open_for_info(&b, info) < 0)
+        if (s == NULL)
                 return -1;
-        return b.ops->library_info(b.state, libnum, info, &err) < 0 ? client_fail_with(&err) : 0;
+        return answer(s, s->ops->library_info(s->state, libnum, info, &err), &err);
 }
 
 int mapi_get_next_library_info(int libnum, mapi_lib_info_t *info)
@@ -85,12 +128,12 @@ int mapi_get_next_library_info(int libnum, mapi_lib_info_t *info)
 
 int mapi_get_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info)
 {
+        struct client_session *s = open_for_info(info);
         struct mapi_error err = { 0 };
-        struct client_backend b;
 
-        if (open_for_info(&b, info) < 0)
+        if (s == NULL)
                 return -1;
-        return b.ops->libfunct_info(b.state, libnum, fnum, info, &err) < 0 ? client_fail_with(&err) : 0;
+        return answer(s, s->ops->libfunct_info(s->state, libnum, fnum, info, &err), &err);
 }
 
 int mapi_get_next_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info)
@@ -103,11 +146,109 @@ int mapi_get_libfunct_next_info(int libnum, int fnum, mapi_libfunct_info_t *info
         return mapi_get_next_libfunct_info(libnum, fnum, info);
 }
 
+/* ---- flows and functions: the last answers are kept for the time when nobody answers ----------------------------- */
+
+static bool is_away(const struct mapi_error *err)
+{
+        return err->code == MCOM_SOCKET_ERROR;
+}
+
+static void keep_flow(struct client_flow *f, const mapi_flow_info_t *info)
+{
+        sigset_t mask;
+
+        client_lock(&mask);
+        f->info = *info;
+        f->info_known = true;
+        client_unlock(&mask);
+}
+
+static int kept_flow(struct client_flow *f, mapi_flow_info_t *ret)
+{
+        sigset_t mask;
+        bool known;
+
+        client_lock(&mask);
+        known = f->info_known;
+        if (known)
+                *ret = f->info;
+        client_unlock(&mask);
+        return known ? 0 : -1;
+}
+
+static void keep_function(struct client_flow *f, const mapi_function_info_t *info)
+{
+        struct client_function_info *k;
+        sigset_t mask;
+
+        client_lock(&mask);
+        for (k = f->functions; k != NULL && k->info.fid != info->fid;)
+                k = k->next;
+        if (k == NULL) {
+                k = arena_alloc(f->arena, sizeof *k);
+                if (k != NULL) {
+                        k->next = f->functions;
+                        f->functions = k;
+                }
+        }
+        if (k != NULL)
+                k->info = *info;
+        client_unlock(&mask);
+}
+
+static int kept_function(struct client_flow *f, int fid, bool next, mapi_function_info_t *ret)
+{
+        const struct client_function_info *best = NULL;
+        sigset_t mask;
+
+        client_lock(&mask);
+        for (const struct client_function_info *k = f->functions; k != NULL; k = k->next)
+                if (next ? k->info.fid > fid && (best == NULL || k->info.fid < best->info.fid)
+                         : k->info.fid == fid)
+                        best = k;
+        if (best != NULL)
+                *ret = best->info;
+        client_unlock(&mask);
+        return best != NULL ? 0 : -1;
+}
+
+/** About a flow of this process. 0; 1 with the error stored: the last answer, mapid is away; -1 with the error stored. */
+static int ask_flow(struct client_flow *f, mapi_flow_info_t *info)
+{
+        struct client_session *s = f->session;
+        struct mapi_error err = { 0 };
+
+        if (s->ops->flow_info(s->state, f->number, false, info, &err) == 0) {
+                info->fd = f->fd;
+                info->devid = shifted(info->devid, mapped(s));
+                keep_flow(f, info);
+                return 0;
+        }
+        (void)client_fail_with(&err);
+        return is_away(&err) && kept_flow(f, info) == 0 ? 1 : -1;
+}
+
+/** About a flow of another process, if mapid knows it. */
+static int ask_foreign(int fd, mapi_flow_info_t *info)
+{
+        struct client_session *s = client_session_get();
+        struct mapi_error err = { 0 };
+        int r = -1;
+
+        if (s == NULL)
+                return -1;
+        if (s->local)
+                r = s->ops->flow_info(s->state, client_number_of(s, fd), false, info, &err);
+        client_session_put(s);
+        if (r == 0)
+                return 0;
+        return is_away(&err) ? client_fail_with(&err) : client_fail(MAPI_INVALID_FLOW, "%d", fd);
+}
+
 int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
 {
-        struct mapi_error err = { 0 };
-        struct client_backend b;
         struct client_flow *f;
+        int r;
 
         if (!client_ready())
                 return -1;
@@ -117,36 +258,79 @@ int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
                 return client_fail(MFUNCT_INVALID_ARGUMENT_2, "no place for the information");
         f = client_flow_get(fd);
         if (f == NULL)
-                return -1;
+                return ask_foreign(fd, info);
+        r = ask_flow(f, info);
         client_flow_put(f);
-        if (client_get(&b) < 0)
-                return -1;
-        return b.ops->flow_info(b.state, fd, false, info, &err) < 0 ? client_fail_with(&err) : 0;
+        return r < 0 ? -1 : 0;
 }
 
-int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info)
+static int next_flow_info(struct client_session *s, int fd, mapi_flow_info_t *info)
 {
         struct mapi_error err = { 0 };
-        struct client_backend b;
         mapi_flow_info_t start;
+        int number = fd > 0 ? client_number_of(s, fd) : 0;
 
-        if (open_for_info(&b, info) < 0)
-                return -1;
-        if (fd < 0)
-                fd = 0;
-        if (fd < INT_MAX && b.ops->flow_info(b.state, fd, true, info, &err) == 0)
+        if (number < INT_MAX && s->ops->flow_info(s->state, number, true, info, &err) == 0) {
+                info->fd = client_fd_of(s, info->fd);
+                info->devid = shifted(info->devid, mapped(s));
                 return 0;
+        }
+        if (is_away(&err))
+                return client_fail_with(&err);
         /* Nothing follows: the start is the last flow, or there is no such flow. */
-        if (fd > 0 && b.ops->flow_info(b.state, fd, false, &start, &err) == 0)
+        if (fd > 0 && s->ops->flow_info(s->state, number, false, &start, &err) == 0)
                 return client_fail(MAPI_FLOW_INFO_ERR, "flow %d is the last", fd);
         return client_fail(MAPI_INVALID_FLOW, "%d, and no flow after it", fd);
 }
 
-static int function_info(int fd, int fid, bool next, mapi_function_info_t *info)
+int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info)
+{
+        struct client_session *s = open_for_info(info);
+        int r;
+
+        if (s == NULL)
+                return -1;
+        r = next_flow_info(s, fd < 0 ? 0 : fd, info);
+        client_session_put(s);
+        return r;
+}
+
+static int function_of(struct client_flow *f, int fid, bool next, mapi_function_info_t *info)
+{
+        struct client_session *s = f->session;
+        struct mapi_error err = { 0 };
+
+        if (s->ops->function_info(s->state, f->number, fid, next, info, &err) == 0) {
+                keep_function(f, info);
+                return 0;
+        }
+        (void)client_fail_with(&err);
+        return is_away(&err) ? kept_function(f, fid, next, info) : -1;
+}
+
+/** A function of a flow of another process, if mapid knows it. */
+static int function_of_foreign(int fd, int fid, bool next, mapi_function_info_t *info)
 {
         struct mapi_error err = { 0 };
-        struct client_backend b;
+        struct client_session *s;
         mapi_flow_info_t flow;
+        int r;
+
+        if (ask_foreign(fd, &flow) < 0) /* the code that old programs expect here */
+                return client_error_code() == MCOM_SOCKET_ERROR
+                               ? -1
+                               : client_fail(MAPI_INIT_ERROR, "there is no flow %d", fd);
+        s = client_session_get();
+        if (s == NULL)
+                return -1;
+        r = s->ops->function_info(s->state, client_number_of(s, fd), fid, next, info, &err);
+        return answer(s, r, &err);
+}
+
+static int function_info(int fd, int fid, bool next, mapi_function_info_t *info)
+{
+        struct client_flow *f;
+        int r;
 
         if (!client_ready())
                 return -1;
@@ -154,12 +338,12 @@ static int function_info(int fd, int fid, bool next, mapi_function_info_t *info)
                 return client_fail(MAPI_INVALID_FID_FUNCID, "flow %d, function %d", fd, fid);
         if (info == NULL)
                 return client_fail(MFUNCT_INVALID_ARGUMENT_3, "no place for the information");
-        if (client_get(&b) < 0)
-                return -1;
-        if (b.ops->flow_info(b.state, fd, false, &flow, &err) < 0)
-                return client_fail(MAPI_INIT_ERROR, "there is no flow %d",
-                                   fd); /* the code that old programs expect here */
-        return b.ops->function_info(b.state, fd, fid, next, info, &err) < 0 ? client_fail_with(&err) : 0;
+        f = client_flow_get(fd);
+        if (f == NULL)
+                return function_of_foreign(fd, fid, next, info);
+        r = function_of(f, fid, next, info);
+        client_flow_put(f);
+        return r;
 }
 
 int mapi_get_function_info(int fd, int fid, mapi_function_info_t *info)
@@ -172,19 +356,68 @@ int mapi_get_next_function_info(int fd, int fid, mapi_function_info_t *info)
         return function_info(fd, fid, true, info);
 }
 
-int mapi_stats(const char *dev, struct mapi_stat *stats)
+/* ---- statistics ----------------------------------------------------------------------------------------------------- */
+
+int mapi_stats64(const char *dev, struct mapi_stat64 *stats)
 {
         struct device_map_entry map;
         struct mapi_error err = { 0 };
-        struct client_backend b;
+        struct client_session *s;
+        int r;
 
         if (dev == NULL)
                 return client_fail(MAPI_DEVICE_INFO_ERR, "no device name");
-        if (open_for_info(&b, stats) < 0)
+        s = open_for_info(stats);
+        if (s == NULL)
                 return -1;
-        if (b.ops->stats(b.state, dev, stats, &err) == 0)
-                return 1;
-        if (device_map_find(dev, &map) == 0)
-                return client_fail(MAPI_STATS_ERROR, "%.64s", dev);
-        return client_fail_with(&err);
+        r = s->ops->stats(s->state, dev, stats, &err);
+        if (r < 0 && !is_away(&err) && device_map_find(dev, &map) == 0)
+                r = mapi_fail(&err, MAPI_STATS_ERROR, "%.64s", dev);
+        return answer(s, r, &err) < 0 ? -1 : 1;
+}
+
+/*
+ * The old counters mean what pcap_stats(3PCAP) means on Linux, whence they came: ps_recv counts the packets that arrived at
+ * the capture socket, those included that were then lost because its buffer was full; what the interface lost never arrived.
+ * So ps_drop / ps_recv is the share that was lost, as old programs compute it.
+ */
+int mapi_stats(const char *dev, struct mapi_stat *stats)
+{
+        struct mapi_stat64 s;
+        int n = mapi_stats64(dev, stats == NULL ? NULL : &s);
+
+        if (n < 1)
+                return n;
+        memset(stats, 0, sizeof *stats);
+        stats->ps_recv = (unsigned)(s.seen - s.dropped_interface);
+        stats->ps_drop = (unsigned)s.dropped_kernel;
+        stats->ps_ifdrop = (unsigned)s.dropped_interface;
+        memcpy(stats->hostname, s.hostname, sizeof stats->hostname);
+        memcpy(stats->dev, s.dev, sizeof stats->dev);
+        return n;
+}
+
+int mapi_flow_stats64(int fd, struct mapi_stat64 *stats)
+{
+        struct mapi_error err = { 0 };
+        struct client_flow *f;
+        int r = -1;
+
+        if (!client_ready())
+                return -1;
+        if (fd <= 0)
+                return client_fail(MAPI_INVALID_FLOW, "%d", fd);
+        f = client_flow_get(fd);
+        if (f == NULL)
+                return -1;
+        if (atomic_load(&f->connected) == 0)
+                (void)client_fail(MAPI_FLOW_NOT_CONNECTED, "%d", fd);
+        else if (stats == NULL)
+                (void)client_fail(MFUNCT_INVALID_ARGUMENT_2, "no place for the statistics");
+        else if (f->session->ops->flow_stats(f->session->state, f->number, stats, &err) < 0)
+                (void)client_fail_with(&err);
+        else
+                r = 1;
+        client_flow_put(f);
+        return r;
 }

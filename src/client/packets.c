@@ -5,95 +5,186 @@
 
 #include <unistd.h>
 
-/** The ring was replaced by a larger one. 0 or -1 with the error stored. */
-static int map_again(struct client_flow *f, struct client_function *fn, const struct client_backend *b)
+static bool nonblocking(const struct client_flow *f)
 {
+        return atomic_load(&f->nonblocking) != 0;
+}
+
+/** A failed call of the backend: was it because it is not the one any more in which the function was mapped? */
+static bool has_gone(const struct client_flow *f, const struct client_function *fn)
+{
+        return client_epoch(f->session) != fn->epoch;
+}
+
+/** The ring was replaced by a larger one. Returns 1: look again; 0 with the error stored. */
+static int map_again(struct client_flow *f, struct client_function *fn)
+{
+        struct client_session *s = f->session;
         struct mapi_error err = { 0 };
         struct backend_ring ring;
+        sigset_t mask;
         int r;
 
-        if (b->ops->ring(b->state, f->fd, fn->fid, &ring, &err) < 0)
-                return client_fail_with(&err);
+        if (s->ops->ring(s->state, f->number, fn->fid, &ring, &err) < 0) {
+                if (has_gone(f, fn))
+                        return 1;
+                (void)client_fail_with(&err);
+                return 0;
+        }
+        client_lock(&mask); /* readers of the flow's other rings may look at this one, see events.c */
         r = ring_reader_map(&fn->ring, ring.fd, ring.size_bytes, ring.generation);
+        client_unlock(&mask);
         (void)close(ring.fd);
-        return r < 0 ? client_fail(MAPI_SHM_ERR, "packet ring of flow %d", f->fd) : 0;
+        if (r < 0 && !has_gone(f, fn)) {
+                (void)client_fail(MAPI_SHM_ERR, "packet ring of flow %d", f->fd);
+                return 0;
+        }
+        return 1;
+}
+
+static bool is_over(const struct client_function *fn)
+{
+        return __atomic_load_n(&fn->status->status, __ATOMIC_ACQUIRE) == FLOW_FINISHED;
 }
 
 /** The end of the trace: no error, unless it came too early. */
-static void at_end(struct client_flow *f, const struct client_backend *b)
+static void at_end(struct client_flow *f, const struct client_function *fn)
 {
-        const struct results_flow *status = (const struct results_flow *)f->status.slot;
+        const struct client_session *s = f->session;
         struct mapi_error err = { 0 };
 
         client_clear_error();
-        if (__atomic_load_n(&status->status, __ATOMIC_ACQUIRE) == FLOW_FINISHED && status->error != 0 &&
-            b->ops->trace_error(b->state, f->fd, &err) < 0)
+        if (!is_over(fn) || fn->status->error == 0)
+                return;
+        if (has_gone(f, fn)) /* nobody knows more about it */
+                (void)client_fail(fn->status->error, NULL);
+        else if (s->ops->trace_error(s->state, f->number, &err) < 0)
                 (void)client_fail_with(&err);
 }
 
 /** Sleeps until the writer says that there is something to see. The sleep has been announced. */
-static void sleep_on(struct client_flow *f, struct ring_reader *r, uint32_t seen)
+static void sleep_on(struct client_flow *f, struct client_function *fn, uint32_t seen)
 {
-        /* Once more: the writer looks for sleepers after it has stored head, finished or generation. */
-        if (__atomic_load_n(&r->shared->head, __ATOMIC_SEQ_CST) == r->tail &&
-            __atomic_load_n(&r->shared->finished, __ATOMIC_SEQ_CST) == 0 &&
-            __atomic_load_n(&r->shared->generation, __ATOMIC_SEQ_CST) == r->generation &&
-            atomic_load(&f->closed) == 0)
-                (void)futex_wait(&r->shared->wake, seen,
-                                 -1); /* a signal is no reason to return: look again, wait on */
+        const struct ring_reader *r = &fn->ring;
+        int limit_ms = f->session->local ? AWAY_LOOK_MS : -1, why;
+
+        do {
+                /* Once more: the writer looks for sleepers after it has stored head, finished or generation. */
+                if (__atomic_load_n(&r->shared->head, __ATOMIC_SEQ_CST) != r->tail ||
+                    __atomic_load_n(&r->shared->finished, __ATOMIC_SEQ_CST) != 0 ||
+                    __atomic_load_n(&r->shared->generation, __ATOMIC_SEQ_CST) != r->generation ||
+                    atomic_load(&f->closed) != 0 || has_gone(f, fn))
+                        return;
+                why = futex_wait(&r->shared->wake, seen, limit_ms);
+        } while (why == -1); /* a signal is no reason to return: look again, wait on */
+}
+
+/** What the ring holds belongs to an earlier life of the backend, and has been read. Returns as wait_for_packet(). */
+static int wait_for_return(struct client_flow *f, struct client_function *fn, enum ring_state state)
+{
+        const struct client_session *s = f->session;
+        uint32_t epoch = client_epoch(s);
+
+        if (state == RING_FINISHED && is_over(fn)) { /* it had ended before */
+                at_end(f, fn);
+                return 0;
+        }
+        if (!client_away(epoch)) {
+                if (fn->told != epoch && client_function_renew(f, fn, epoch) == 0)
+                        return 1;
+                if (client_epoch(s) != epoch) /* gone once more */
+                        return 1;
+                if (fn->told == epoch)
+                        (void)client_fail(MCOM_SOCKET_ERROR, "flow %d was lost when mapid went away", f->fd);
+                fn->told = epoch;
+                return 0;
+        }
+        if (nonblocking(f) || fn->nowait) {
+                if (client_event_rest(f, fn, epoch))
+                        return 1;
+                if (nonblocking(f))
+                        (void)client_fail(MCOM_SOCKET_ERROR, "mapid is away");
+                else
+                        client_clear_error();
+                return 0;
+        }
+        s->ops->await(s->state, epoch, AWAY_LOOK_MS); /* not for ever: the flow may be closed */
+        return 1;
+}
+
+/** The ring says that nothing more comes, but the trace is not over: mapid is closing the flow, because it ends. */
+static int wait_for_going(struct client_flow *f, const struct client_function *fn)
+{
+        const struct client_session *s = f->session;
+
+        if (nonblocking(f) || fn->nowait) {
+                client_clear_error();
+                return 0;
+        }
+        s->ops->await(s->state, fn->epoch, AWAY_LOOK_MS);
+        return 1;
+}
+
+/** The ring is empty. Returns as wait_for_packet(). */
+static int wait_for_writer(struct client_flow *f, struct client_function *fn)
+{
+        const struct client_session *s = f->session;
+        struct ring_reader *r = &fn->ring;
+        struct mapi_error err = { 0 };
+        uint32_t seen = __atomic_load_n(&r->shared->wake, __ATOMIC_SEQ_CST);
+
+        ring_reader_waits(r); /* before we ask: who blocks after this wakes us */
+        /* Our tail before their wish for room: one of us sees the other. */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (ring_reader_should_kick(r))
+                s->ops->kick(s->state, f->number);
+        if (s->ops->waiting(s->state, f->number, fn->fid, &err) < 0) {
+                ring_reader_awake(r);
+                if (atomic_load(&f->closed) != 0 || has_gone(f, fn))
+                        return 1;
+                (void)client_fail_with(&err);
+                return 0;
+        }
+        if (fn->nowait || nonblocking(f)) {
+                if (client_event_rest(f, fn, fn->epoch))
+                        return 1;
+                client_clear_error();
+                return 0;
+        }
+        sleep_on(f, fn, seen);
+        ring_reader_awake(r);
+        return 1;
 }
 
 /** The ring is empty, or needs attention. Returns 1: look again; 0: return NULL as things are. */
 static int wait_for_packet(struct client_flow *f, struct client_function *fn, enum ring_state state)
 {
-        struct ring_reader *r = &fn->ring;
-        struct mapi_error err = { 0 };
-        struct client_backend b;
-        uint32_t seen;
-
-        if (client_get(&b) < 0)
-                return 0;
         if (atomic_load(&f->closed) != 0) {
                 (void)client_fail(MAPI_INVALID_FLOW, "%d was closed meanwhile", f->fd);
                 return 0;
         }
-        if (state == RING_REPLACED)
-                return map_again(f, fn, &b) == 0;
-        if (state == RING_DAMAGED) {
+        if (has_gone(f, fn))
+                return wait_for_return(f, fn, state);
+        switch (state) {
+        case RING_REPLACED:
+                return map_again(f, fn);
+        case RING_DAMAGED:
                 (void)client_fail(MAPI_SEM_ERR, "the packet ring of flow %d makes no sense", f->fd);
                 return 0;
-        }
-        if (state == RING_FINISHED) {
-                at_end(f, &b);
+        case RING_FINISHED:
+                if (f->session->local && !is_over(fn))
+                        return wait_for_going(f, fn);
+                at_end(f, fn);
                 return 0;
+        default:
+                return wait_for_writer(f, fn);
         }
-        seen = __atomic_load_n(&r->shared->wake, __ATOMIC_SEQ_CST);
-        ring_reader_waits(r); /* before we ask: who blocks after this wakes us */
-        /* Our tail before their wish for room: one of us sees the other. */
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        if (ring_reader_should_kick(r))
-                b.ops->kick(b.state, f->fd);
-        if (b.ops->waiting(b.state, f->fd, fn->fid, &err) < 0) {
-                ring_reader_awake(r);
-                if (atomic_load(&f->closed) != 0)
-                        return 1;
-                (void)client_fail_with(&err);
-                return 0;
-        }
-        if (fn->nowait) {
-                ring_reader_awake(r);
-                client_clear_error();
-                return 0;
-        }
-        sleep_on(f, r, seen);
-        ring_reader_awake(r);
-        return 1;
 }
 
 static struct mapipkt *next_packet(struct client_flow *f, int fid)
 {
         struct client_function *fn = client_function(f, fid);
-        struct client_backend b;
+        const struct client_session *s = f->session;
         enum ring_state state;
         void *record;
 
@@ -106,8 +197,8 @@ static struct mapipkt *next_packet(struct client_flow *f, int fid)
                 if (__builtin_expect(state == RING_PACKET &&
                                              atomic_load_explicit(&f->closed, memory_order_relaxed) == 0,
                                      1)) {
-                        if (__builtin_expect(ring_reader_should_kick(&fn->ring), 0) && client_get(&b) == 0)
-                                b.ops->kick(b.state, f->fd);
+                        if (__builtin_expect(ring_reader_should_kick(&fn->ring), 0))
+                                s->ops->kick(s->state, f->number);
                         return record;
                 }
                 if (!wait_for_packet(f, fn, state))
@@ -115,10 +206,29 @@ static struct mapipkt *next_packet(struct client_flow *f, int fid)
         }
 }
 
+/** Results of a connected flow that could not be mapped yet: waits until they can. 0 or -1 with the error stored. */
+static int see_or_wait(struct client_flow *f)
+{
+        const struct client_session *s = f->session;
+        uint32_t epoch;
+
+        for (;;) {
+                epoch = client_epoch(s);
+                if (client_flow_see(f) == 0)
+                        return 0;
+                if (atomic_load(&f->closed) != 0)
+                        return client_fail(MAPI_INVALID_FLOW, "%d was closed meanwhile", f->fd);
+                if (nonblocking(f) || (!client_away(epoch) && client_epoch(s) == epoch))
+                        return -1;
+                s->ops->await(s->state, epoch, AWAY_LOOK_MS);
+        }
+}
+
 struct mapipkt *mapi_get_next_pkt(int fd, int fid)
 {
         struct mapipkt *packet = NULL;
         struct client_flow *f;
+        uint32_t connected;
 
         if (!client_ready())
                 return NULL;
@@ -129,9 +239,12 @@ struct mapipkt *mapi_get_next_pkt(int fd, int fid)
         f = client_flow_get(fd);
         if (f == NULL)
                 return NULL;
-        if (atomic_load_explicit(&f->connected, memory_order_acquire) == 0)
+        connected = atomic_load_explicit(&f->connected, memory_order_acquire);
+        if (__builtin_expect(connected == CLIENT_CONNECTED, 1))
+                packet = next_packet(f, fid);
+        else if (connected == 0)
                 (void)client_fail(MAPI_FLOW_NOT_CONNECTED, "%d", fd);
-        else
+        else if (see_or_wait(f) == 0)
                 packet = next_packet(f, fid);
         client_flow_put(f);
         return packet;

@@ -14,6 +14,7 @@ struct engine *engine_new(const struct engine_options *options)
         }
         e->arena = a;
         e->options = *options;
+        e->last_flow = options->last_flow;
         return e;
 }
 
@@ -100,8 +101,30 @@ void engine_device_facts(struct device *d, struct engine_device_facts *ret)
                 .finished = atomic_load(&d->finished) != 0,
                 .flows = d->nflows,
         };
-        capture_stats(&d->capture, &ret->stats);
+        device_stats(d, &ret->stats);
         graph_facts(atomic_load(&d->plan), &ret->plan);
+}
+
+void device_stats(const struct device *d, struct mapi_driver_stats *ret)
+{
+        if (atomic_load(&d->finished) != 0)
+                *ret = d->at_end;
+        else
+                capture_stats(&d->capture, ret);
+}
+
+void engine_device_account(const struct device *d, struct engine_account *ret)
+{
+        struct mapi_driver_stats stats;
+
+        device_stats(d, &stats);
+        *ret = (struct engine_account){
+                .seen = stats.received + stats.dropped + stats.if_dropped,
+                .delivered = stats.received,
+                .dropped_kernel = stats.dropped,
+                .dropped_interface = stats.if_dropped,
+                .down = stats.down != 0,
+        };
 }
 
 int engine_device_error(const struct device *d, struct mapi_error *ret)
@@ -171,7 +194,9 @@ int device_publish(struct device *d, struct mapi_error *err)
         }
         n = 0;
         for (struct flow *f = d->flows; f != NULL; f = f->next)
-                flows[n++] = (struct graph_flow){ .number = f->number, .n = f->n, .fn = f->fn, .owner = f };
+                flows[n++] = (struct graph_flow){
+                        .number = f->number, .n = f->n, .fn = f->fn, .owner = f, .account = &f->account
+                };
         r = graph_compile(flows, n, d->engine->options.count_functions, &g, err);
         if (r < 0)
                 goto out;

@@ -26,6 +26,8 @@ struct engine_options {
         void *context;
         uint64_t seed;        /* of random functions; the same seed, the same run */
         bool count_functions; /* packets in and out of every function */
+        struct filter_compiler compiler; /* .compile NULL: filters are compiled by whoever applies them */
+        int last_flow;                   /* flows are numbered from behind this one */
 };
 
 /** NULL: no memory. */
@@ -67,6 +69,27 @@ struct engine_device_facts {
 };
 void engine_device_facts(struct device *d, struct engine_device_facts *ret);
 
+/**
+ * What became of every packet, in 64 bits: seen = delivered + filtered + all that was dropped, exactly. Of a device, since
+ * it was opened, or of a flow, since it was connected: the fields of struct mapi_stat64.
+ */
+struct engine_account {
+        uint64_t seen;
+        uint64_t delivered; /* device: handed to the plan; flow: passed all its functions (or came to its first transformer)
+                               and was lost in none of its queues */
+        uint64_t filtered;  /* flow: a function did not let it through, and no queue before had lost it */
+        uint64_t dropped_interface, dropped_kernel; /* never reached the plan */
+        uint64_t dropped_ring, dropped_file;        /* lost in a queue of the flow; counted once, where it was lost first */
+        bool down;                                  /* the device delivers nothing at present */
+        uint64_t emit_dropped; /* flow: what its transformers emitted beyond what they declared; not part of the sum */
+};
+
+/**
+ * The device must be held and quiet (below), so that no batch is under way: then what the worker has counted is true to the
+ * packet, also under full load. Who holds a device kicks its worker when he lets go.
+ */
+void engine_device_account(const struct device *d, struct engine_account *ret);
+
 /** Why the trace ended early: 0, or -code and its sentence. */
 int engine_device_error(const struct device *d, struct mapi_error *ret);
 
@@ -104,9 +127,10 @@ struct flow_home {
         uint64_t ring_bytes; /* size of a packet ring to begin with */
         uint64_t sink_bytes;
         void *owner; /* the session; for finding flows of the same owner */
+        int number;  /* that the flow is to have, and that no other has; 0: the next one */
 };
 
-/** A new flow on a device, not connected. Numbers rise over all devices of the engine, from 1. */
+/** A new flow on a device, not connected. Numbers rise over all devices of the engine. */
 int engine_flow_new(struct engine *e, struct device *d, const struct flow_home *home, struct flow **ret,
                     struct mapi_error *err);
 
@@ -137,6 +161,26 @@ bool engine_flow_connected(const struct flow *f);
 
 /** The slot with the flow's status. */
 const struct segment_place *engine_flow_place(const struct flow *f);
+
+/**
+ * Its account; the device must be held and quiet, as for engine_device_account(). All 0 before it is connected; stands still
+ * when it is FINISHED; ends with the flow.
+ *
+ * Packets count from the batch on with which the worker takes up the flow, what the driver loses from engine_flow_connect() on:
+ * both moments lie within the call that connects, which ends when the device has settled.
+ */
+void engine_flow_account(const struct flow *f, struct engine_account *ret);
+
+/**
+ * Attaches a descriptor (results/event.h) that is signalled whenever a reader that waits for one of the flow's rings is to look
+ * again, and when the flow is FINISHED or closed, also if it has no rings; and now, as there may be something already.
+ * The device must be held and quiet. The flow owns fd from now on and closes it when it is freed.
+ * Returns  0, or -1: it has one already, and fd is still the caller's
+ */
+int engine_flow_event(struct flow *f, int fd);
+
+/** The descriptor (borrowed), or -1: none. */
+int engine_flow_event_fd(const struct flow *f);
 
 /** Takes the flow out of the plan; from engine_device_settled() on no worker touches it. */
 int engine_flow_detach(struct flow *f, struct mapi_error *err);

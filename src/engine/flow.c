@@ -1,9 +1,12 @@
 /* Flows: applying, connecting, closing. Control thread. SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/internal.h"
 
+#include "results/event.h"
+
 #include <mapi.h>
 
 #include <string.h>
+#include <unistd.h>
 
 int engine_flow_new(struct engine *e, struct device *d, const struct flow_home *home, struct flow **ret,
                     struct mapi_error *err)
@@ -19,14 +22,16 @@ int engine_flow_new(struct engine *e, struct device *d, const struct flow_home *
         f->device = d;
         f->arena = a;
         f->home = *home;
-        f->number = e->last_flow + 1;
+        f->event_fd = -1;
+        f->number = home->number != 0 ? home->number : e->last_flow + 1;
         r = segments_alloc(home->segments, RESULTS_FLOW, f->number, 0, sizeof(struct results_flow), 1,
                            MAPI_COMBINE_SERIAL, &f->place, err);
         if (r < 0) {
                 arena_free(&a);
                 return r;
         }
-        e->last_flow = f->number;
+        if (f->number > e->last_flow)
+                e->last_flow = f->number;
         d->nflows++;
         *ret = f;
         return 0;
@@ -68,6 +73,7 @@ int engine_apply_begin(struct flow *f, const struct mapi_function *def, const ch
                 .quota = f->home.quota,
                 .segments = f->home.segments,
                 .device = &f->device->capture.facts,
+                .compiler = &f->device->engine->options.compiler,
                 .library = library,
                 .flow = f->number,
                 .fid = f->last_fid + 1,
@@ -92,6 +98,8 @@ int engine_apply_end(struct flow *f, struct instance *in, int started, struct ma
                 instance_free(in, f->home.segments);
                 return r;
         }
+        if (in->ring != NULL)
+                in->ring->event_fd = f->event_fd;
         f->fn[f->n++] = in;
         f->last_fid = in->fid;
         return in->fid;
@@ -122,6 +130,7 @@ int engine_flow_connect(struct flow *f, struct mapi_error *err)
                 at = &(*at)->next;
         f->next = *at;
         *at = f;
+        device_stats(f->device, &f->lost_before);
         __atomic_store_n(&status->status, FLOW_ACTIVE, __ATOMIC_RELEASE);
         r = device_publish(f->device, err);
         if (r < 0) {
@@ -141,6 +150,52 @@ bool engine_flow_connected(const struct flow *f)
 const struct segment_place *engine_flow_place(const struct flow *f)
 {
         return &f->place;
+}
+
+/** From then until now. What a driver counts does not go back; if it does, nothing was lost. */
+static uint64_t since(uint64_t then, uint64_t now)
+{
+        return now > then ? now - then : 0;
+}
+
+void engine_flow_account(const struct flow *f, struct engine_account *ret)
+{
+        const struct flow_account *a = &f->account;
+        struct mapi_driver_stats stats;
+        uint64_t packets;
+
+        *ret = (struct engine_account){ 0 };
+        for (uint32_t k = 0; k < f->n; k++)
+                ret->emit_dropped += f->fn[k]->emit_dropped;
+        device_stats(f->device, &stats);
+        ret->down = stats.down != 0;
+        if (f->state == FLOW_NEW)
+                return;
+        packets = f->taken_up ? stats.received - f->packets_before : 0;
+        ret->delivered = a->delivered;
+        ret->dropped_ring = a->dropped_ring;
+        ret->dropped_file = a->dropped_file;
+        ret->filtered = packets - a->delivered - a->dropped_ring - a->dropped_file;
+        ret->dropped_kernel = since(f->lost_before.dropped, stats.dropped);
+        ret->dropped_interface = since(f->lost_before.if_dropped, stats.if_dropped);
+        ret->seen = packets + ret->dropped_kernel + ret->dropped_interface;
+}
+
+int engine_flow_event(struct flow *f, int fd)
+{
+        if (f->event_fd >= 0)
+                return -1;
+        f->event_fd = fd;
+        for (uint32_t k = 0; k < f->n; k++)
+                if (f->fn[k]->ring != NULL)
+                        f->fn[k]->ring->event_fd = fd;
+        event_signal(fd);
+        return 0;
+}
+
+int engine_flow_event_fd(const struct flow *f)
+{
+        return f->event_fd;
 }
 
 int engine_flow_detach(struct flow *f, struct mapi_error *err)
@@ -168,7 +223,8 @@ int engine_flow_detach(struct flow *f, struct mapi_error *err)
 void engine_flow_finish(struct flow *f)
 {
         struct results_flow *status = f->place.mem;
-        struct graph_flow one = { .number = f->number, .n = f->n, .fn = f->fn, .owner = f };
+        struct graph_flow one = { .number = f->number, .n = f->n, .fn = f->fn, .owner = f,
+                                  .account = &f->account };
         struct graph *g;
 
         if (__atomic_load_n(&status->status, __ATOMIC_ACQUIRE) == FLOW_ACTIVE) {
@@ -187,6 +243,7 @@ void engine_flow_finish(struct flow *f)
                         ring_finish(f->fn[k]->ring);
         }
         __atomic_store_n(&status->status, FLOW_CLOSED, __ATOMIC_RELEASE);
+        event_signal(f->event_fd);
 }
 
 bool engine_flow_drained(const struct flow *f, int *ret_error)
@@ -253,6 +310,12 @@ void engine_flow_free(struct flow **pf)
         if (f == NULL)
                 return;
         let_go(f);
+        for (uint32_t k = 0; k < f->n; k++)
+                if (f->fn[k]->ring != NULL)
+                        f->fn[k]->ring->event_fd = -1;
+        if (f->event_fd >= 0)
+                close(f->event_fd);
+        f->event_fd = -1;
         if (!is_read(f)) {
                 flow_drop(f);
                 return;

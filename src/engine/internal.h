@@ -31,6 +31,7 @@ struct device {
         bool ended;                    /* recv has said END or damage */
         bool waiting_for_room;
         struct mapi_error error; /* written before .finished is */
+        struct mapi_driver_stats at_end; /* likewise: what is lost after the end of reading is nobody's affair */
         struct capture capture;
         struct mapi_batch batch;
         /* control */
@@ -57,7 +58,16 @@ struct flow {
         struct segment_place place; /* struct results_flow */
         struct instance *fn[FUNCTIONS_PER_FLOW_MAX];
         uint32_t n;
+        int event_fd; /* owned; -1: none */
+        /* account: the worker's, and read while the device is held and quiet */
+        struct flow_account account;
+        bool taken_up;                        /* a plan with this flow has run */
+        uint64_t packets_before;              /* of the device, when it was taken up */
+        struct mapi_driver_stats lost_before; /* control: when it was connected */
 };
+
+/** What the driver has received and lost; the latter stands still from the end of reading on. Any thread. */
+void device_stats(const struct device *d, struct mapi_driver_stats *ret);
 
 /** Compiles the plan of the connected flows and publishes it. */
 int device_publish(struct device *d, struct mapi_error *err);

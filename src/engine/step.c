@@ -1,7 +1,24 @@
 /* The one loop (hot): room, recv, plan, release, publish. SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/internal.h"
 
+#include "results/event.h"
+
 #include <mapi.h>
+
+/** The worker takes up a plan: transformers get its buffers, and the accounts of new flows begin. */
+static void adopt(struct device *d, struct graph *g)
+{
+        graph_adopt(g, 0);
+        for (uint32_t i = 0; i < graph_flows(g); i++) {
+                struct flow *f = graph_flow_owner(g, i);
+
+                if (f->taken_up)
+                        continue;
+                f->packets_before = d->capture.packets;
+                f->taken_up = true;
+        }
+        d->running = graph_head(g)->generation;
+}
 
 /** The newest plan, announced: what it replaced is not in use from here on. */
 static struct graph *take_plan(struct device *d)
@@ -9,10 +26,8 @@ static struct graph *take_plan(struct device *d)
         uint64_t number = atomic_load(&d->plan_number);
         struct graph *g = atomic_load(&d->plan);
 
-        if (graph_head(g)->generation != d->running) {
-                graph_adopt(g, 0);
-                d->running = graph_head(g)->generation;
-        }
+        if (graph_head(g)->generation != d->running)
+                adopt(d, g);
         /* The number was read first: if it is an older one than the plan's, control waits for the next announcement. */
         atomic_store(&d->seen_number, number);
         return g;
@@ -59,6 +74,7 @@ static enum engine_state end_flows(struct device *d, struct graph *g)
                 status->end_s = engine_now_s(d->engine);
                 __atomic_store_n(&status->status, FLOW_FINISHED, __ATOMIC_RELEASE);
                 graph_finish_rings(g, i);
+                event_signal(f->event_fd);
         }
         if (waiting) {
                 atomic_store(&d->blocked, 1);
@@ -67,6 +83,16 @@ static enum engine_state end_flows(struct device *d, struct graph *g)
                 return ENGINE_BLOCKED;
         }
         return ENGINE_FINISHED;
+}
+
+/** Nothing is read any more. */
+static void end(struct device *d)
+{
+        d->ended = true;
+        if (atomic_load(&d->finished) != 0)
+                return;
+        capture_stats(&d->capture, &d->at_end);
+        atomic_store(&d->finished, 1);
 }
 
 static enum engine_state step(struct device *d, unsigned budget)
@@ -85,8 +111,7 @@ static enum engine_state step(struct device *d, unsigned budget)
                         graph_have_room(g);
                 }
                 if (d->ended || atomic_load_explicit(&d->end_wanted, memory_order_relaxed) != 0) {
-                        d->ended = true;
-                        atomic_store(&d->finished, 1);
+                        end(d);
                         return end_flows(d, g);
                 }
                 if (d->capture.facts.offline) {
@@ -102,7 +127,7 @@ static enum engine_state step(struct device *d, unsigned budget)
                         graph_run(g, b);
                         capture_release(&d->capture, b);
                         graph_publish(g, !d->capture.facts.offline && budget == 1);
-                } else if (n == 0 && needed > 0) {
+                } else if (n == 0 && needed > 0 && d->capture.facts.offline) {
                         if (must_wait(d, g, needed))
                                 return ENGINE_BLOCKED;
                 } else if (n == 0) {
@@ -132,7 +157,7 @@ void engine_tick(struct device *d, uint64_t now)
         struct graph *g;
 
         atomic_store(&d->busy, 1);
-        if (atomic_load(&d->started) != 0 && atomic_load(&d->held) == 0) {
+        if (atomic_load(&d->started) != 0 && atomic_load(&d->held) == 0 && !d->ended) {
                 g = take_plan(d);
                 graph_tick(g, now);
                 graph_publish(g, true);

@@ -15,17 +15,38 @@
 
 #include <stdbool.h>
 
-#define FILTER_TEXT_MAX 65536u /* bytes of an expression */
+#define FILTER_TEXT_MAX 65536u     /* bytes of an expression */
+#define FILTER_PROGRAM_MAX 131072u /* instructions */
 
 /** A compiled filter; immutable, lives in the arena it was made with. */
 struct filter;
 
+struct bpf_insn;
+
+/** Instructions in memory of malloc; whoever gets them frees them with free(). */
+struct filter_program {
+        struct bpf_insn *insns;
+        uint32_t n;
+};
+
+/** Who turns expressions into instructions: mapid asks a process with limits. Any thread; may take its time. 0 or -code. */
+struct filter_compiler {
+        int (*compile)(void *context, const char *text, uint16_t linktype, uint32_t snaplen,
+                       struct filter_program *ret, struct mapi_error *err);
+        void *context;
+};
+
 /**
- * Compiles an expression for a link type, optimised, netmask 0. May ask the name service: never on the packet path.
+ * An expression to instructions by libpcap, in this thread: optimised, netmask 0. May ask the name service, and may take very
+ * long (hundreds of hosts: seconds, and gigabytes).
  * Errors   1025 with libpcap's sentence, 1027 no handle, 9000 too long, 3084
  */
-int filter_compile(struct arena *a, const char *text, uint16_t linktype, uint32_t snaplen,
-                   const struct filter **ret, struct mapi_error *err);
+int filter_translate(const char *text, uint16_t linktype, uint32_t snaplen, struct filter_program *ret,
+                     struct mapi_error *err);
+
+/** A filter for a link type, by this compiler or (NULL) here. What it hands over is checked. Errors as above, or the compiler's. */
+int filter_compile(struct arena *a, const struct filter_compiler *compiler, const char *text, uint16_t linktype,
+                   uint32_t snaplen, const struct filter **ret, struct mapi_error *err);
 
 /** Same program for the same link type: same verdict on every packet. */
 bool filter_equal(const struct filter *a, const struct filter *b);

@@ -11,7 +11,8 @@ int mapi_predicate_bpf(struct mapi_fn *fn, const char *expression, struct mapi_e
 {
         struct instance *in = instance_of(fn);
 
-        return filter_compile(in->arena, expression, fn->device->linktype, fn->device->snaplen, &in->filter, err);
+        return filter_compile(in->arena, in->compiler, expression, fn->device->linktype, fn->device->snaplen, &in->filter,
+                              err);
 }
 
 int mapi_predicate_literals(struct mapi_fn *fn, const struct mapi_literal *lit, size_t n, uint32_t offset,
@@ -88,12 +89,15 @@ uint64_t mapi_sink_total(const struct mapi_fn *fn)
         return sink != NULL ? sink->total : 0;
 }
 
-void mapi_ring_put(struct mapi_fn *fn, const struct mapi_batch *b, mapi_sel in)
+mapi_sel mapi_ring_put(struct mapi_fn *fn, const struct mapi_batch *b, mapi_sel in)
 {
         struct ring *ring = instance_of(fn)->ring;
+        mapi_sel room = in;
 
         MAPI_SEL_EACH (i, in)
-                (void)ring_put(ring, &b->pkt[i]); /* a drop is counted in the ring */
+                if (__builtin_expect(!ring_put(ring, &b->pkt[i]), 0))
+                        room &= ~MAPI_SEL_BIT(i);
+        return room;
 }
 
 uint64_t mapi_random(struct mapi_fn *fn)

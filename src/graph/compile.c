@@ -155,7 +155,7 @@ static int collect(struct graph *g)
                 for (uint32_t k = 0; k < g->flow[i].n; k++) {
                         const struct instance *in = g->flow[i].fn[k];
 
-                        queues += in->ring != NULL || in->sink != NULL;
+                        queues += instance_has_queue(in);
                         ticks += in->fn.def->tick != NULL;
                 }
         g->queue = arena_alloc(g->arena, (queues + 1) * sizeof *g->queue);
@@ -163,7 +163,9 @@ static int collect(struct graph *g)
         if (g->queue == NULL || g->tick == NULL)
                 return -1;
         for (uint32_t i = 0; i < g->nflows; i++) {
+                struct flow_account *account = g->flow[i].account;
                 uint32_t packets = 1, bytes = 0;
+                bool queued = false;
 
                 for (uint32_t k = 0; k < g->flow[i].n; k++) {
                         struct instance *in = g->flow[i].fn[k];
@@ -171,14 +173,18 @@ static int collect(struct graph *g)
                         if (in->fn.def->shape == MAPI_TRANSFORMER) {
                                 packets *= in->fn.emit_count;
                                 bytes = in->fn.emit_caplen;
+                                account = NULL;
                         }
-                        if (in->room_packets ==
-                            0) { /* the same in every plan: written once, before a worker sees it */
+                        if (in->room_packets == 0) { /* the same in every plan: written before a worker sees it */
                                 in->room_packets = packets;
                                 in->room_bytes = bytes;
+                                in->account = account;
+                                in->first_queue = !queued;
                         }
-                        if (in->ring != NULL || in->sink != NULL)
+                        if (instance_has_queue(in)) {
                                 g->queue[g->nqueues++] = in;
+                                queued = true;
+                        }
                         if (in->fn.def->tick != NULL)
                                 g->tick[g->nticks++] = in;
                 }

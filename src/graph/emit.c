@@ -73,8 +73,8 @@ void emit_end(struct instance *in)
         in->emitter->budget = 0;
 }
 
-/** .run over the copies, then the rest of the flow over those that passed. */
-static void run_copies(struct sub *s)
+/** .run over the copies, then the rest of the flow over those that passed. lost: those that a queue has lost already. */
+static void run_copies(struct sub *s, mapi_sel lost)
 {
         struct emitter *e = &s->emitter;
         struct mapi_batch *b = e->batch;
@@ -86,7 +86,9 @@ static void run_copies(struct sub *s)
         b->parsed = 0;
         if (fn->needs != MAPI_NEED_NOTHING)
                 packet_parse(b, all);
-        out = fn->def->run(fn, b, all);
+        if (s->account != NULL)
+                s->account->lost = lost;
+        out = fn->def->run(fn, b, all) & all;
         if (!(fn->def->traits & MAPI_FILTERS))
                 out = all;
         b->parsed = 0; /* the headers may have been changed */
@@ -104,6 +106,7 @@ static void run_copies(struct sub *s)
 
 void sub_run(struct sub *s, struct mapi_batch *b, mapi_sel in)
 {
+        mapi_sel lost_here = s->account != NULL ? s->account->lost : 0, lost = 0; /* the same of the copies */
         struct emitter *e = &s->emitter;
         struct mapi_fn *fn = &e->fn->fn;
 
@@ -116,9 +119,14 @@ void sub_run(struct sub *s, struct mapi_batch *b, mapi_sel in)
         MAPI_SEL_EACH (i, in) {
                 const struct mapi_view *v = &b->pkt[i];
 
-                if (e->batch->n == MAPI_BATCH_MAX || e->cap - e->used < v->caplen)
-                        run_copies(s);
+                if (e->batch->n == MAPI_BATCH_MAX || e->cap - e->used < v->caplen) {
+                        run_copies(s, lost);
+                        lost = 0;
+                }
+                lost |= ((lost_here >> i) & 1) << e->batch->n;
                 memcpy(place(e, v, v->caplen), v->data, v->caplen);
         }
-        run_copies(s);
+        run_copies(s, lost);
+        if (s->account != NULL) /* packet by packet, others of this batch are still to come */
+                s->account->lost = lost_here;
 }

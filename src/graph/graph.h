@@ -16,7 +16,8 @@ struct graph_flow {
         int number;
         uint32_t n;
         struct instance *const *fn; /* in the order of application */
-        void *owner;                /* the caller's */
+        void *owner;                  /* the caller's */
+        struct flow_account *account; /* what becomes of its packets; NULL: nobody wants to know */
 };
 
 struct graph;

@@ -97,6 +97,7 @@ static void describe(struct instance *in, const struct mapi_function *def, const
         in->flow = env->flow;
         in->fid = env->fid;
         in->library = env->library;
+        in->compiler = env->compiler;
         in->arena = env->arena;
         in->quota = env->quota;
         in->ring_bytes = env->ring_bytes;
@@ -169,6 +170,10 @@ int instance_start(struct instance *in, struct mapi_error *err)
                 return mapi_fail(err, MFUNCT_COULD_NOT_INIT_FUNCT,
                                  "%s emits packets of up to %u bytes, the most are %u", def->name,
                                  in->fn.emit_caplen, MAPI_CAPLEN_MAX);
+        if ((in->sink != NULL || def->result.kind == MAPI_RESULT_PACKETS) &&
+            (def->shape == MAPI_TRANSFORMER || (def->traits & (MAPI_FILTERS | MAPI_MODIFIES)) != 0))
+                return mapi_fail(err, MFUNCT_COULD_NOT_INIT_FUNCT,
+                                 "%s has a queue: it can neither filter nor change packets", def->name);
         if (def->shape == MAPI_PREDICATE && in->filter == NULL && in->match == NULL)
                 return mapi_fail(err, MFUNCT_COULD_NOT_APPLY_FUNCT, "%s hands over neither a filter nor a pattern",
                                  def->name);

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "filter/filter.h"
+#include "graph/account.h"
 #include "match/match.h"
 #include "results/ring.h"
 #include "results/segment.h"
@@ -30,6 +31,7 @@ struct instance {
         struct segment_place place;      /* its result */
         uint32_t place_size;             /* bytes allocated for it */
         uint64_t ring_bytes, sink_bytes; /* wanted sizes */
+        const struct filter_compiler *compiler;
         /* what a predicate asked for */
         const struct filter *filter;
         const struct match *match;
@@ -45,17 +47,27 @@ struct instance {
         struct sink *sink;
         uint32_t room_packets; /* packets that may reach this queue for one packet of the device */
         uint32_t room_bytes;   /* bytes of queue for each of them at the most; 0: fixed part plus its own caplen */
+        struct flow_account *account; /* of its flow, which learns what found no room; NULL: its packets are emitted ones */
+        bool first_queue;             /* no other queue before it in its flow */
         /* the worker's */
         struct emitter *emitter; /* transformers: of the plan in force */
         uint32_t wishes;         /* for room, see graph_want_room() */
         uint64_t wanted;         /* bytes of room that the newest wish is for */
         uint64_t random;
-        uint64_t packets, passed; /* function statistics, if the plan counts them */
-        uint64_t emit_dropped;
+        /* function statistics: packets given, and let through. With a ring or a sink always: packets given, and those that
+           found room; otherwise if the plan counts them. Anybody reads them (relaxed) */
+        uint64_t packets, passed;
+        uint64_t emit_dropped; /* packets emitted beyond what the function declared */
         bool started;
         bool ended;   /* .finish has said its last */
         void *zombie; /* its flow, closed but still read by others */
 };
+
+/** It puts packets into a ring or a file. */
+static inline bool instance_has_queue(const struct instance *in)
+{
+        return in->ring != NULL || in->sink != NULL;
+}
 
 static inline struct instance *instance_of(const struct mapi_fn *fn)
 {
@@ -68,6 +80,7 @@ struct instance_env {
         struct quota *quota; /* for rings and queues */
         struct segments *segments;
         const struct mapi_device_facts *device;
+        const struct filter_compiler *compiler; /* NULL: filters are compiled here */
         const char *library;
         int flow, fid;
         uint64_t seed;

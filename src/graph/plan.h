@@ -10,10 +10,12 @@ enum op_kind {
         OP_FILTERS, /* a set of filters: slots out .. out+n-1 */
         OP_MATCH,   /* one group of payload patterns */
         OP_OBSERVE, /* .run, everything passes */
+        OP_QUEUE,   /* the same of a function with a ring or a sink: .run says which packets found room */
         OP_FILTER,  /* .run, its selection goes to slot out */
         OP_SUB,     /* a function that needs packets of its own: transformers, and functions that modify */
         OP_STEP,    /* a step group: packet by packet over several flows */
-        OP_COUNT    /* function statistics */
+        OP_COUNT,   /* function statistics */
+        OP_END      /* a flow ends here: what comes as far is delivered */
 };
 
 struct sub;
@@ -33,6 +35,7 @@ struct op {
                 struct instance *fn;
                 struct sub *sub;
                 struct step *step;
+                struct flow_account *account;
         } u;
         mapi_sel (*run)(struct mapi_fn *fn, struct mapi_batch *b, mapi_sel in);
 };
@@ -65,6 +68,7 @@ struct sub {
         struct emitter emitter;
         struct chain rest;
         bool copies; /* MODIFIES: .run gets copies; otherwise it emits */
+        struct flow_account *account; /* copies behind a queue of the flow: what it lost stays lost; otherwise NULL */
 };
 
 /** One flow of a step group, from the first function that is read or reads. */

@@ -29,6 +29,31 @@ static void run_step(const struct step *s, const mapi_sel *slot, struct mapi_bat
         }
 }
 
+static void count(struct instance *in, mapi_sel given, mapi_sel passed)
+{
+        __atomic_store_n(&in->packets, in->packets + mapi_sel_count(given), __ATOMIC_RELAXED);
+        __atomic_store_n(&in->passed, in->passed + mapi_sel_count(passed), __ATOMIC_RELAXED);
+}
+
+/** A function with a ring or a sink. Everything passes, but what found no room is lost to the flow. */
+static void run_queue(const struct op *op, struct mapi_batch *b, mapi_sel in)
+{
+        struct instance *q = op->u.fn;
+        struct flow_account *a = q->account;
+        mapi_sel lost = in & ~op->run(&q->fn, b, in);
+
+        count(q, in, in & ~lost);
+        if (a == NULL)
+                return;
+        if (q->first_queue)
+                a->lost = 0;
+        lost &= ~a->lost; /* only what no queue before has lost */
+        if (__builtin_expect(lost == 0, 1))
+                return;
+        a->lost |= lost;
+        *(q->ring != NULL ? &a->dropped_ring : &a->dropped_file) += mapi_sel_count(lost);
+}
+
 void chain_run(const struct chain *c, struct mapi_batch *b, mapi_sel all)
 {
         const struct op *op = c->op, *end = c->op + c->nops;
@@ -56,6 +81,9 @@ void chain_run(const struct chain *c, struct mapi_batch *b, mapi_sel all)
                 case OP_OBSERVE:
                         (void)op->run(&op->u.fn->fn, b, in); /* everything passes */
                         break;
+                case OP_QUEUE:
+                        run_queue(op, b, in);
+                        break;
                 case OP_FILTER:
                         slot[op->out] = op->run(&op->u.fn->fn, b, in) & in;
                         break;
@@ -66,8 +94,10 @@ void chain_run(const struct chain *c, struct mapi_batch *b, mapi_sel all)
                         run_step(op->u.step, slot, b);
                         break;
                 case OP_COUNT:
-                        op->u.fn->packets += mapi_sel_count(in);
-                        op->u.fn->passed += mapi_sel_count(slot[op->out]);
+                        count(op->u.fn, in, slot[op->out]);
+                        break;
+                case OP_END:
+                        op->u.account->delivered += mapi_sel_count(in & ~op->u.account->lost);
                         break;
                 }
                 op++;

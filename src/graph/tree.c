@@ -44,6 +44,14 @@ bool tree_is_sub(const struct instance *in)
         return in->fn.def->shape == MAPI_TRANSFORMER || (in->fn.def->traits & MAPI_MODIFIES) != 0;
 }
 
+struct flow_account *tree_account(const struct graph_flow *f, uint32_t k)
+{
+        for (uint32_t i = 0; i < k; i++)
+                if (f->fn[i]->fn.def->shape == MAPI_TRANSFORMER)
+                        return NULL;
+        return f->account;
+}
+
 /** Same verdict on every packet, and nothing else that its owner could see: one evaluation serves all. */
 static bool is_shareable(const struct instance *in)
 {
@@ -146,6 +154,21 @@ static struct node *edge(struct compiler *c, struct node *at, struct instance *i
         return it->child;
 }
 
+/** What has come as far as function k of a flow is delivered, if it is still a packet of the device. */
+static int lay_end(struct compiler *c, struct node *at, const struct graph_flow *f, uint32_t k)
+{
+        struct flow_account *account = tree_account(f, k);
+        struct item *it;
+
+        if (account == NULL)
+                return 0;
+        it = item_add(c, at, ITEM_END, NULL);
+        if (it == NULL)
+                return -1;
+        it->account = account;
+        return 0;
+}
+
 /** Lays functions from..upto of a flow into the tree below *at, which moves along. */
 int tree_lay(struct compiler *c, const struct graph_flow *f, uint32_t from, uint32_t upto, bool stepwise,
              struct node **at)
@@ -156,6 +179,8 @@ int tree_lay(struct compiler *c, const struct graph_flow *f, uint32_t from, uint
                 struct item *it;
 
                 if (tree_is_sub(in)) {
+                        if (def->shape == MAPI_TRANSFORMER && lay_end(c, *at, f, k) < 0)
+                                return -1;
                         it = item_add(c, *at, ITEM_SUB, in);
                         return it == NULL ? -1 : write_sub(c, f, k, stepwise, &it->sub);
                 }
@@ -164,9 +189,9 @@ int tree_lay(struct compiler *c, const struct graph_flow *f, uint32_t from, uint
                         if (*at == NULL)
                                 return -1;
                 } else if (def->run != NULL) {
-                        if (item_add(c, *at, ITEM_OBSERVE, in) == NULL)
+                        if (item_add(c, *at, instance_has_queue(in) ? ITEM_QUEUE : ITEM_OBSERVE, in) == NULL)
                                 return -1;
                 }
         }
-        return 0;
+        return upto == f->n ? lay_end(c, *at, f, upto) : 0;
 }

@@ -6,7 +6,7 @@
 
 struct node;
 
-enum item_kind { ITEM_FILTER, ITEM_MATCH, ITEM_OBSERVE, ITEM_RUN_FILTER, ITEM_SUB };
+enum item_kind { ITEM_FILTER, ITEM_MATCH, ITEM_OBSERVE, ITEM_QUEUE, ITEM_RUN_FILTER, ITEM_SUB, ITEM_END };
 
 /** Something on a node: an edge to a child, or an operation. */
 struct item {
@@ -15,6 +15,7 @@ struct item {
         struct instance *fn; /* of a shared edge: the first that asked for it */
         struct node *child;
         struct sub *sub;
+        struct flow_account *account; /* ITEM_END */
         struct item *sharers; /* further instances of a shared edge, for the statistics */
 };
 
@@ -39,6 +40,9 @@ struct node *tree_node(struct compiler *c);
 
 /** Needs packets of its own: a transformer, or a function that modifies. */
 bool tree_is_sub(const struct instance *in);
+
+/** The flow's account, as long as its packets are those of the device: up to its first transformer. Otherwise NULL. */
+struct flow_account *tree_account(const struct graph_flow *f, uint32_t k);
 
 /** Lays functions from..upto of a flow into the tree below *at, which moves along. 0, or -1: no memory. */
 int tree_lay(struct compiler *c, const struct graph_flow *f, uint32_t from, uint32_t upto, bool stepwise,

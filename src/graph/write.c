@@ -97,6 +97,14 @@ static int write_item(struct compiler *c, struct node *n, struct item *it)
                 op->run = it->fn->fn.def->run;
                 op->needs = (uint8_t)it->fn->fn.needs;
                 return count_op(c, it->fn, n->slot, n->slot);
+        case ITEM_QUEUE: /* counts by itself */
+                op = write_op(c, OP_QUEUE, n->slot, n->slot);
+                if (op == NULL)
+                        return -1;
+                op->u.fn = it->fn;
+                op->run = it->fn->fn.def->run;
+                op->needs = (uint8_t)it->fn->fn.needs;
+                return 0;
         case ITEM_RUN_FILTER:
                 it->child->slot = c->nslots++;
                 op = write_op(c, OP_FILTER, n->slot, it->child->slot);
@@ -105,9 +113,7 @@ static int write_item(struct compiler *c, struct node *n, struct item *it)
                 op->u.fn = it->fn;
                 op->run = it->fn->fn.def->run;
                 op->needs = (uint8_t)it->fn->fn.needs;
-                if (count_edge(c, it, n->slot) < 0)
-                        return -1;
-                return write_node(c, it->child); /* at once: keeps the flow's own order of operations */
+                return 0;
         case ITEM_SUB:
                 op = write_op(c, OP_SUB, n->slot, n->slot);
                 if (op == NULL)
@@ -115,10 +121,20 @@ static int write_item(struct compiler *c, struct node *n, struct item *it)
                 op->u.sub = it->sub;
                 op->needs = it->sub->copies ? MAPI_NEED_NOTHING : (uint8_t)it->fn->fn.needs;
                 return count_op(c, it->fn, n->slot, n->slot);
+        case ITEM_END:
+                op = write_op(c, OP_END, n->slot, n->slot);
+                if (op == NULL)
+                        return -1;
+                op->u.account = it->account;
+                return 0;
         }
         return -1;
 }
 
+/*
+ * The children come behind everything that hangs on the node itself, so that every flow keeps the order of its own functions,
+ * also where it shares an edge that another flow has laid first.
+ */
 int write_node(struct compiler *c, struct node *n)
 {
         uint32_t begin = c->nops;
@@ -129,7 +145,7 @@ int write_node(struct compiler *c, struct node *n)
                 if (write_item(c, n, it) < 0)
                         return -1;
         for (struct item *it = n->first; it != NULL; it = it->next) {
-                if (it->kind != ITEM_FILTER && it->kind != ITEM_MATCH)
+                if (it->child == NULL)
                         continue;
                 if (count_edge(c, it, n->slot) < 0 || write_node(c, it->child) < 0)
                         return -1;
@@ -193,6 +209,9 @@ int write_sub(struct compiler *c, const struct graph_flow *f, uint32_t k, bool s
         if (s == NULL)
                 return -1;
         s->copies = in->fn.def->shape != MAPI_TRANSFORMER;
+        for (uint32_t i = 0; i < k && s->copies; i++)
+                if (instance_has_queue(f->fn[i]))
+                        s->account = tree_account(f, k);
         s->emitter.fn = in;
         s->emitter.cap = EMIT_BUFFER_BYTES;
         if (s->emitter.cap < in->fn.emit_caplen)

@@ -2,6 +2,7 @@
 #include "results/ring.h"
 
 #include "base/futex.h"
+#include "results/event.h"
 #include "results/memfile.h"
 
 #include <fcntl.h>
@@ -62,6 +63,7 @@ int ring_init(struct ring *r, uint64_t size_bytes, struct results_ring *shared, 
         r->shared = shared;
         r->quota = q;
         r->mapped_bytes = size;
+        r->event_fd = -1;
         shared->size_bytes = size;
         return 0;
 }
@@ -95,7 +97,9 @@ int ring_grow(struct ring *r, struct mapi_error *err)
         quota_give(r->quota, r->mapped_bytes);
         *r = larger;
         __atomic_store_n(&r->shared->size_bytes, size, __ATOMIC_RELAXED);
-        __atomic_store_n(&r->shared->generation, r->generation, __ATOMIC_RELEASE);
+        __atomic_store_n(&r->shared->generation, r->generation, __ATOMIC_SEQ_CST);
+        /* A reader that has just emptied the old ring may have said there that it waits: it must look again. */
+        ring_wake(r);
         return 0;
 }
 
@@ -105,7 +109,7 @@ void ring_fini(struct ring *r)
                 return;
         ring_unmap(r);
         quota_give(r->quota, r->mapped_bytes);
-        *r = (struct ring){ .fd = -1 };
+        *r = (struct ring){ .fd = -1, .event_fd = -1 };
 }
 
 uint64_t ring_room(struct ring *r)
@@ -139,6 +143,7 @@ void ring_wake(struct ring *r)
 {
         __atomic_fetch_add(&r->shared->wake, 1, __ATOMIC_SEQ_CST);
         futex_wake(&r->shared->wake);
+        event_signal(r->event_fd);
 }
 
 void ring_publish(struct ring *r, bool urgent)
@@ -151,7 +156,10 @@ void ring_publish(struct ring *r, bool urgent)
         }
         /* The reader stores .waiting, then looks at head once more before it sleeps: one of us sees the other. */
         sleep = __atomic_load_n(&r->reader->waiting, __ATOMIC_SEQ_CST);
-        if (sleep == 0 || sleep == r->woken || r->head == r->tail)
+        if (sleep == 0 || sleep == r->woken)
+                return;
+        (void)ring_room(r); /* its tail as of when it said so: who has read everything is not woken */
+        if (r->head == r->tail)
                 return;
         if (urgent || r->head - r->tail >= r->size / 4) {
                 r->woken = sleep;

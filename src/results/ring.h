@@ -28,6 +28,7 @@ struct ring {
         /* cold */
         int fd;
         uint32_t generation;
+        int event_fd; /* borrowed: signalled whenever the reader is woken; -1: none */
         size_t mapped_bytes; /* quota taken */
         struct quota *quota;
 };
@@ -59,15 +60,16 @@ uint64_t ring_room(struct ring *r);
 bool ring_put(struct ring *r, const struct mapi_view *v);
 
 /**
- * Shows everything put so far to the reader. Wakes a sleeping one if `urgent`, or when a quarter of the ring is full:
- * waking costs a system call, so a reader of a trace is not woken for every batch.
+ * Shows everything put so far to the reader. Wakes one that waits (ring_reader_waits(), whether it sleeps or polls) if `urgent`,
+ * or when a quarter of the ring is full: waking costs a system call, so a reader of a trace is not woken for every batch. Once
+ * for each time that it has said so; and without `urgent` it may go on waiting, so somebody must be urgent in the end.
  */
 void ring_publish(struct ring *r, bool urgent);
 
 /** No packet will come any more: readers return. */
 void ring_finish(struct ring *r);
 
-/** Wakes the reader so that it looks at its flow again. */
+/** Wakes the reader so that it looks at its flow again: from its futex, and through event_fd if there is one. */
 void ring_wake(struct ring *r);
 
 #endif

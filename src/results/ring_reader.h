@@ -40,12 +40,32 @@ enum ring_state {
 /** Gives back the record handed out before and hands out the next one: 8-byte aligned, contiguous, struct mapipkt. */
 enum ring_state ring_reader_next(struct ring_reader *r, void **ret_record);
 
-/** Announces that the reader is about to sleep on .wake; whoever puts something into the ring after this wakes it. */
+/**
+ * Announces that the reader is about to sleep on .wake, or to poll the event descriptor of its flow; whoever puts something
+ * into the ring after this wakes it, once.
+ *
+ * For a reader that polls: when ring_reader_next() says RING_EMPTY it
+ *     1. makes the descriptor unreadable (event_clear()),
+ *     2. announces itself here,
+ *     3. looks once more at all rings of its flow (ring_reader_news()): if one has something, it makes the descriptor readable
+ *        again or reads on, because the descriptor is one for all of them and step 1 may have taken another ring's wake-up,
+ *     4. and may poll then.
+ * At RING_FINISHED it leaves the descriptor as it is, readable for good. There is no ring_reader_awake() for it: an announcement
+ * that has been answered means nothing, until the next one.
+ */
 static inline void ring_reader_waits(struct ring_reader *r)
 {
         if (++r->sleeps == 0)
                 r->sleeps = 1;
         __atomic_store_n(&r->mine->waiting, r->sleeps, __ATOMIC_SEQ_CST);
+}
+
+/** There is something to look at that the reader has not been told yet: packets, a larger ring, or the end. */
+static inline bool ring_reader_news(const struct ring_reader *r)
+{
+        return __atomic_load_n(&r->shared->head, __ATOMIC_SEQ_CST) != r->next ||
+               __atomic_load_n(&r->shared->finished, __ATOMIC_SEQ_CST) != 0 ||
+               __atomic_load_n(&r->shared->generation, __ATOMIC_SEQ_CST) != r->generation;
 }
 
 static inline void ring_reader_awake(struct ring_reader *r)

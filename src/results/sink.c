@@ -99,7 +99,7 @@ void sink_publish(struct sink *s, bool urgent)
         if (__atomic_load_n(&s->idle, __ATOMIC_SEQ_CST) == 0)
                 return;
         pending = s->head_private - __atomic_load_n(&s->tail, __ATOMIC_RELAXED);
-        if (pending >= WAKE_BYTES || (urgent && pending > 0)) {
+        if (pending >= WAKE_BYTES || pending >= s->size / 4 || (urgent && pending > 0)) {
                 __atomic_store_n(&s->idle, 0, __ATOMIC_RELAXED);
                 __atomic_fetch_add(&s->wake, 1, __ATOMIC_SEQ_CST);
                 futex_wake(&s->wake);

@@ -13,6 +13,7 @@
 
 struct session_limits {
         uint32_t flows;
+        uint32_t devices;    /* offline ones, private ones included */
         size_t memory_bytes; /* results, rings, queues and flows together */
         uint64_t ring_bytes;
         uint64_t sink_bytes;

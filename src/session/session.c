@@ -21,7 +21,7 @@ struct session {
         struct session_options options;
         struct quota quota;
         struct segments *segments;
-        struct entry *entry; /* by number, ascending: numbers only rise */
+        struct entry *entry; /* by number, ascending */
         uint32_t n, max;
         struct arena *entries_arena;
 };
@@ -39,6 +39,7 @@ struct session *session_new(struct engine *e, const struct session_options *opti
         s->engine = e;
         s->options = *options;
         s->quota.limit_bytes = options->limits.memory_bytes;
+        s->quota.shared = options->shared;
         s->segments = segments_new(&s->quota);
         if (s->segments == NULL)
                 arena_free(&a);
@@ -187,7 +188,14 @@ static int entries_grow(struct session *s)
         return 0;
 }
 
-int session_create_flow(struct session *s, struct device *d, struct mapi_error *err)
+bool session_has(const struct session *s, int fd)
+{
+        uint32_t i = lower_bound(s, fd);
+
+        return i < s->n && s->entry[i].fd == fd;
+}
+
+int session_create_flow(struct session *s, struct device *d, int wanted, struct mapi_error *err)
 {
         struct flow_home home = {
                 .quota = &s->quota,
@@ -195,8 +203,10 @@ int session_create_flow(struct session *s, struct device *d, struct mapi_error *
                 .ring_bytes = s->options.limits.ring_bytes,
                 .sink_bytes = s->options.limits.sink_bytes,
                 .owner = s,
+                .number = wanted,
         };
         struct flow *f;
+        uint32_t at;
         int r;
 
         if (s->n >= s->options.limits.flows)
@@ -206,7 +216,10 @@ int session_create_flow(struct session *s, struct device *d, struct mapi_error *
         r = engine_flow_new(s->engine, d, &home, &f, err);
         if (r < 0)
                 return r;
-        s->entry[s->n++] = (struct entry){ .fd = engine_flow_number(f), .flow = f };
+        at = lower_bound(s, engine_flow_number(f)); /* at the end, unless it returns to a number */
+        memmove(&s->entry[at + 1], &s->entry[at], (s->n - at) * sizeof s->entry[0]);
+        s->entry[at] = (struct entry){ .fd = engine_flow_number(f), .flow = f };
+        s->n++;
         return engine_flow_number(f);
 }
 

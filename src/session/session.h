@@ -25,6 +25,7 @@ struct session_options {
         struct session_limits limits;
         uid_t uid;
         const struct session_library *libraries;
+        struct quota *shared; /* what all sessions may take together; NULL: no such limit */
 };
 
 struct session *session_new(struct engine *e, const struct session_options *options);
@@ -53,8 +54,11 @@ struct flow *session_flow(const struct session *s, int fd);
 /** The flow with the smallest number above fd. NULL: none. */
 struct flow *session_next_flow(const struct session *s, int fd);
 
-/** Creates a flow. Returns its number or an error (9000). */
-int session_create_flow(struct session *s, struct device *d, struct mapi_error *err);
+/** True if a flow of this session has the number, also one that is just being ended. */
+bool session_has(const struct session *s, int fd);
+
+/** Creates a flow, with a number that nobody else has, or 0: the next one. Returns its number or an error (9000). */
+int session_create_flow(struct session *s, struct device *d, int wanted, struct mapi_error *err);
 
 /**
  * First step of applying: finds the function, resolves references to flows of this session on the same device.

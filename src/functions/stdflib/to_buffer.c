@@ -18,8 +18,7 @@ static int start(struct mapi_fn *fn, struct mapi_error *err)
 
 static mapi_sel run(struct mapi_fn *fn, struct mapi_batch *b, mapi_sel in)
 {
-        mapi_ring_put(fn, b, in);
-        return in;
+        return mapi_ring_put(fn, b, in);
 }
 
 static const struct mapi_arg_spec args[] = {

@@ -47,24 +47,29 @@ static mapi_sel run(struct mapi_fn *fn, struct mapi_batch *b, mapi_sel in)
 {
         struct to_file *s = fn->state;
         uint8_t header[FORMATS_PCAP_RECORD_BYTES];
+        mapi_sel lost = 0;
 
         MAPI_SEL_EACH (i, in) {
                 const struct mapi_view *v = &b->pkt[i];
 
                 if (s->limit != 0 && s->taken == s->limit)
                         break;
-                if (v->linktype != fn->device->linktype) /* a pcap file has one link type for all packets */
+                if (v->linktype != fn->device->linktype) { /* a pcap file has one link type for all packets */
+                        lost |= MAPI_SEL_BIT(i);
                         continue;
+                }
                 formats_pcap_write_record(header, v);
                 /* Known before the record is in the queue: the writer may be faster than we are. If there is no room for it,
                    the next packet sets the target anew. */
                 if (s->taken + 1 == s->limit)
                         __atomic_store_n(&s->target, mapi_sink_total(fn) + sizeof header + v->caplen,
                                          __ATOMIC_RELEASE);
-                if (mapi_sink_put(fn, header, sizeof header, v->data, v->caplen)) /* otherwise counted as a drop */
+                if (mapi_sink_put(fn, header, sizeof header, v->data, v->caplen))
                         s->taken++;
+                else
+                        lost |= MAPI_SEL_BIT(i);
         }
-        return in;
+        return in & ~lost;
 }
 
 static void drained(struct mapi_fn *fn, uint64_t written, int error)

@@ -22,6 +22,10 @@ static int play_recv(void *state, struct mapi_batch *b, unsigned most, size_t ma
         assert_true(most >= 1 && most <= MAPI_BATCH_MAX);
         if (s->hook != NULL)
                 s->hook(s);
+        if (s->needs != 0) {
+                *ret_needed_bytes = s->needs;
+                return 0;
+        }
         if (s->idle_at != 0 && s->at == s->idle_at && !s->idle_done) {
                 s->idle_done = true;
                 return 0;
@@ -75,6 +79,15 @@ static void play_close(void *state)
         s->closed++;
 }
 
+static void play_stats(void *state, struct mapi_driver_stats *ret)
+{
+        const struct script *s = state;
+
+        ret->dropped = __atomic_load_n(&s->lost, __ATOMIC_RELAXED);
+        ret->if_dropped = __atomic_load_n(&s->if_lost, __ATOMIC_RELAXED);
+        ret->down = s->down;
+}
+
 static int play_open(const struct mapi_source *src, struct mapi_device_facts *facts, void **ret_state,
                      struct mapi_error *err)
 {
@@ -91,6 +104,7 @@ static const struct mapi_driver player = {
         .open = play_open,
         .recv = play_recv,
         .release = play_release,
+        .stats = play_stats,
         .close = play_close,
 };
 

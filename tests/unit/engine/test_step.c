@@ -65,7 +65,7 @@ static void to_the_end(void **state)
         assert_string_equal(facts.name, "player");
         assert_string_equal(facts.driver, "player");
         assert_int_equal(facts.flows, 1);
-        assert_int_equal(facts.plan.operations, 2);
+        assert_int_equal(facts.plan.operations, 3); /* two counters, and the end */
         assert_int_equal(bench_run(&bench), ENGINE_FINISHED);
         assert_int_equal(engine_step(bench.device, 1), ENGINE_FINISHED);
         for (uint32_t i = 0; i < RIG_PACKETS; i++)

@@ -18,7 +18,7 @@ static const struct filter *compile_for(const char *text, uint16_t linktype, uin
         const struct filter *f = NULL;
         struct mapi_error err = { 0 };
 
-        if (filter_compile(arena, text, linktype, snaplen, &f, &err) < 0)
+        if (filter_compile(arena, NULL, text, linktype, snaplen, &f, &err) < 0)
                 fail_msg("'%s' for link type %u: %s", text, linktype, err.text);
         assert_non_null(f);
         return f;
@@ -47,13 +47,13 @@ static void faults(void **state)
                 const struct filter *f = (const void *)&f;
                 struct mapi_error err = { 0 };
 
-                assert_int_equal(filter_compile(arena, wrong[i], ETHER, 65535, &f, &err), -PCAP_BPF_ERR);
+                assert_int_equal(filter_compile(arena, NULL, wrong[i], ETHER, 65535, &f, &err), -PCAP_BPF_ERR);
                 assert_ptr_equal(f, &f); /* untouched */
                 assert_int_equal(err.code, PCAP_BPF_ERR);
                 assert_non_null(strstr(err.text, wrong[i])); /* names the filter, and says what libpcap says */
                 assert_true(strlen(err.text) >
                             strlen("the filter expression does not compile: ''") + strlen(wrong[i]) + 5);
-                assert_int_equal(filter_compile(arena, wrong[i], ETHER, 65535, &f, NULL), -PCAP_BPF_ERR);
+                assert_int_equal(filter_compile(arena, NULL, wrong[i], ETHER, 65535, &f, NULL), -PCAP_BPF_ERR);
         }
 }
 
@@ -67,12 +67,12 @@ static void too_long(void **state)
         memset(text, ' ', FILTER_TEXT_MAX + 1);
         memcpy(text, "tcp", 3);
         text[FILTER_TEXT_MAX] = '\0';
-        assert_int_equal(filter_compile(arena, text, ETHER, 65535, &f, &err), 0);
+        assert_int_equal(filter_compile(arena, NULL, text, ETHER, 65535, &f, &err), 0);
         assert_true(filter_equal(f, compile("tcp")));
         text[FILTER_TEXT_MAX] = ' ';
         text[FILTER_TEXT_MAX + 1] = '\0';
         f = NULL;
-        assert_int_equal(filter_compile(arena, text, ETHER, 65535, &f, &err), -MAPI_LIMIT_ERROR);
+        assert_int_equal(filter_compile(arena, NULL, text, ETHER, 65535, &f, &err), -MAPI_LIMIT_ERROR);
         assert_int_equal(err.code, MAPI_LIMIT_ERROR);
         assert_null(f);
         free(text);
@@ -91,7 +91,7 @@ static void no_memory(void **state)
 
                 assert_non_null(a);
                 assert_non_null(arena_alloc(a, taken));
-                if (filter_compile(a, "tcp port 80 or udp port 53", ETHER, 65535, &f, &err) < 0) {
+                if (filter_compile(a, NULL, "tcp port 80 or udp port 53", ETHER, 65535, &f, &err) < 0) {
                         assert_int_equal(err.code, MAPID_MEM_ALLOCATION_ERROR);
                         assert_null(f);
                         failed++;

@@ -70,7 +70,7 @@ static int setup(void **state)
 
                 text_of(i, text, sizeof text);
                 if (pcap_compile(dead, &reference[i], text, 1, 0) < 0 ||
-                    filter_compile(arena, text, ETHER, 2000, &filters[i], &err) < 0)
+                    filter_compile(arena, NULL, text, ETHER, 2000, &filters[i], &err) < 0)
                         return -1;
         }
         pcap_close(dead);

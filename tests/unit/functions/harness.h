@@ -41,7 +41,8 @@ struct harness {
         size_t sink_used;
         size_t sink_room; /* bytes that the queue takes */
 
-        mapi_sel ring; /* packets of the latest mapi_ring_put() */
+        mapi_sel ring;      /* packets of the latest mapi_ring_put() */
+        mapi_sel ring_full; /* packets that find no room there */
         unsigned ring_puts;
 
         const uint64_t *random; /* what mapi_random() gives, in turn; NULL: a sequence of its own */

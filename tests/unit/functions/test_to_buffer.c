@@ -38,6 +38,11 @@ static void puts_and_passes(void **state)
         assert_true(harness_run(&h, 0x8000000000000011u) == 0x8000000000000011u);
         assert_true(h.ring == 0x8000000000000011u);
         assert_int_equal(h.ring_puts, 1);
+        harness_add(&h, "", 0, 60, 0);
+        harness_add(&h, "", 0, 60, 1);
+        h.ring_full = 1;
+        assert_int_equal(harness_run(&h, 3), 2); /* it says what found room */
+        assert_int_equal(h.ring, 3);
         harness_fini(&h);
 }
 

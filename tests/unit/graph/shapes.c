@@ -258,13 +258,16 @@ static int lines_start(struct mapi_fn *fn, struct mapi_error *err)
 
 static mapi_sel lines_run(struct mapi_fn *fn, struct mapi_batch *b, mapi_sel in)
 {
+        mapi_sel kept = 0;
+
         MAPI_SEL_EACH (i, in) {
                 char line[40];
                 int n = snprintf(line, sizeof line, "%u %u", b->pkt[i].caplen, b->pkt[i].wirelen);
 
-                (void)mapi_sink_put(fn, line, (size_t)n, "\n", 1);
+                if (mapi_sink_put(fn, line, (size_t)n, "\n", 1))
+                        kept |= MAPI_SEL_BIT(i);
         }
-        return in;
+        return kept;
 }
 
 static int lines_finish(struct mapi_fn *fn, enum mapi_finish why)
@@ -474,6 +477,21 @@ static int none_start(struct mapi_fn *fn, struct mapi_error *err)
         (void)err;
         return 0;
 }
+
+static mapi_sel jam_run(struct mapi_fn *fn, struct mapi_batch *b, mapi_sel in)
+{
+        return mapi_ring_put(fn, b, in);
+}
+
+const struct mapi_function shapes_jam = {
+        .name = "T_JAM",
+        .help = "Has a ring and filters.",
+        .result = { .kind = MAPI_RESULT_PACKETS, .combine = MAPI_COMBINE_SERIAL },
+        .shape = MAPI_OBSERVER,
+        .traits = MAPI_FILTERS,
+        .room = { .per_packet = 32, .with_bytes = 1 },
+        .run = jam_run,
+};
 
 const struct mapi_function shapes_none = {
         .name = "T_NONE",

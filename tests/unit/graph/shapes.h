@@ -60,6 +60,9 @@ extern const struct mapi_function shapes_greedy;
 /** Transformer: argument 1 packets of argument 2 bytes at the end, in as many calls. */
 extern const struct mapi_function shapes_flood;
 
+/** A ring and a filter in one, which is not allowed. */
+extern const struct mapi_function shapes_jam;
+
 /** Predicate that hands over nothing. */
 extern const struct mapi_function shapes_none;
 

@@ -25,7 +25,7 @@ static uint64_t matching_from(const char *expression, uint32_t from, uint32_t to
         const struct filter *f;
         uint64_t n = 0;
 
-        assert_int_equal(filter_compile(a, expression, 1, 2000, &f, NULL), 0);
+        assert_int_equal(filter_compile(a, NULL, expression, 1, 2000, &f, NULL), 0);
         for (uint32_t i = from; i < to; i++)
                 n += filter_match(f, &rig_packet[i]);
         arena_free(&a);

@@ -109,7 +109,7 @@ static int teardown(void **state)
 static int create(unsigned device)
 {
         struct mapi_error err = { 0 };
-        int fd = session_create_flow(x.session, x.device[device], &err);
+        int fd = session_create_flow(x.session, x.device[device], 0, &err);
 
         if (fd <= 0)
                 fail_msg("%s", err.text);
@@ -470,12 +470,12 @@ static void limit_of_flows(void **state)
         open_session(&o);
         for (unsigned i = 0; i < 3; i++)
                 assert_true(create(0) > 0);
-        assert_int_equal(session_create_flow(x.session, x.device[0], &err), -MAPI_LIMIT_ERROR);
+        assert_int_equal(session_create_flow(x.session, x.device[0], 0, &err), -MAPI_LIMIT_ERROR);
         assert_int_equal(err.code, MAPI_LIMIT_ERROR);
         assert_non_null(strstr(err.text, "3 flows"));
         assert_int_equal(close_flow(2), 0);
         assert_true(create(0) > 0);
-        assert_int_equal(session_create_flow(x.session, x.device[0], &err), -MAPI_LIMIT_ERROR);
+        assert_int_equal(session_create_flow(x.session, x.device[0], 0, &err), -MAPI_LIMIT_ERROR);
 }
 
 /* Whatever the limit of memory: flows until it is reached, a clean error then, and room again when some are
@@ -495,7 +495,7 @@ static void limit_of_memory(void **state)
                 x.session = session_new(x.engine, &o);
                 if (x.session == NULL)
                         continue;
-                while ((r = session_create_flow(x.session, x.device[0], &err)) > 0) {
+                while ((r = session_create_flow(x.session, x.device[0], 0, &err)) > 0) {
                         last = r;
                         n++;
                         if ((r = apply(r, "TO_BUFFER", NULL, 0, &err)) < 0)
@@ -505,7 +505,7 @@ static void limit_of_memory(void **state)
                 assert_int_equal(r, -err.code);
                 if (n > 1) { /* one goes, one comes */
                         assert_int_equal(close_flow(last - 1), 0);
-                        assert_true(session_create_flow(x.session, x.device[0], &err) > 0);
+                        assert_true(session_create_flow(x.session, x.device[0], 0, &err) > 0);
                 }
                 most = n > most ? n : most;
                 close_session();
