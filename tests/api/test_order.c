@@ -7,6 +7,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static void ignore_packet(const struct mapipkt *p)
 {
@@ -19,6 +22,7 @@ static void before_anything(void)
 {
         static const int fds[] = { -13141, INT_MIN, -1, 0, 1, 7, INT_MAX };
         mapi_function_info_t function;
+        struct mapi_stat64 stats;
         mapi_flow_info_t flow;
 
         check_error(0);
@@ -41,7 +45,15 @@ static void before_anything(void)
                 check_fails(mapi_get_next_function_info(fd, 0, &function), MAPI_INIT_ERROR);
                 check_fails(mapi_get_scope_size(fd), MAPI_INVALID_FLOW);
                 check_fails(mapi_is_remote(fd), MAPI_INVALID_FLOW);
+                check_fails(mapi_set_nonblocking(fd, 1), MAPI_INIT_ERROR);
+                check_fails(mapi_get_event_fd(fd), MAPI_INIT_ERROR);
+                check_fails(mapi_flow_stats64(fd, &stats), MAPI_INIT_ERROR);
         }
+        check_fails(mapi_session_use(1), MAPI_SESSION_ERROR);
+        check_fails(mapi_session_close(0), MAPI_SESSION_ERROR);
+        check_ok(mapi_session_use(0));
+        check_fails(mapi_stats64(NULL, &stats), MAPI_DEVICE_INFO_ERR);
+        check_fails(mapi_stats64("lo", NULL), MFUNCT_INVALID_ARGUMENT_2);
         /* Arguments that are wrong by themselves are said so and bring nothing to life. */
         check_fails(mapi_create_flow(NULL), MAPI_DEVICE_INFO_ERR);
         check_fails(mapi_create_offline_flow(NULL, MFF_PCAP), MAPI_ERROR_FILE);
@@ -94,8 +106,8 @@ static void first_device_info(void)
 {
         mapi_device_info_t info;
 
-        check_fails(mapi_get_device_info(1, &info), MAPI_DEVICE_INFO_ERR);
-        check_fails(mapi_get_next_device_info(0, &info), MAPI_DEVICE_INFO_ERR);
+        check_fails(mapi_get_device_info(0, &info), MAPI_DEVICE_INFO_ERR);
+        check_fails(mapi_get_next_device_info(INT_MAX, &info), MAPI_DEVICE_INFO_ERR);
         is_alive();
 }
 
@@ -241,6 +253,7 @@ static void wrong_numbers(void)
         int fd = check_ok(mapi_create_flow(api_trace("demo.pcap"))),
             fid = check_ok(mapi_apply_function(fd, "TO_BUFFER"));
         mapi_function_info_t function;
+        struct mapi_stat64 stats;
         mapi_flow_info_t flow;
 
         check_ok(mapi_connect(fd));
@@ -255,6 +268,11 @@ static void wrong_numbers(void)
                 check_null(mapi_get_next_pkt(bad, 1), MAPI_INVALID_FLOW);
                 check_fails(mapi_loop(bad, 1, 1, NULL), MAPI_INVALID_FLOW);
                 check_fails(mapi_close_flow(bad), MAPI_INVALID_FLOW);
+                check_fails(mapi_set_nonblocking(bad, 1), MAPI_INVALID_FLOW);
+                check_fails(mapi_get_event_fd(bad), MAPI_INVALID_FLOW);
+                check_fails(mapi_flow_stats64(bad, &stats), MAPI_INVALID_FLOW);
+                check_fails(mapi_session_use(bad), MAPI_SESSION_ERROR);
+                check_fails(mapi_session_close(bad), MAPI_SESSION_ERROR);
                 check_fails(mapi_get_flow_info(bad, &flow), MAPI_INVALID_FLOW);
                 check_fails(mapi_get_next_flow_info(bad, &flow), MAPI_INVALID_FLOW);
                 check_fails(mapi_get_function_info(bad, 1, &function), MAPI_INIT_ERROR);
@@ -310,7 +328,6 @@ static void wrong_devices(void)
         check_fails(mapi_create_flow("nothing-here.pcap"), MAPID_NO_DRIVER);
         check_fails(mapi_create_flow("."), MAPI_ERROR_FILE);
         check_fails(mapi_create_flow(long_name), MAPID_NO_DRIVER);
-        check_fails(mapi_create_flow("lo"), MCOM_INIT_SOCKET_ERROR);
         check_fails(mapi_create_flow("sensor.example:eth0"), MCOM_SOCKET_ERROR);
         check_fails(mapi_create_offline_flow(NULL, MFF_PCAP), MAPI_ERROR_FILE);
         check_fails(mapi_create_offline_flow("", MFF_PCAP), MAPI_ERROR_FILE);
@@ -332,8 +349,31 @@ static void wrong_devices(void)
         check_fails(mapi_stats("HOW CARES", &stats), MAPID_NO_DRIVER);
         check_fails(mapi_get_device_info(1, NULL), MFUNCT_INVALID_ARGUMENT_2);
         check_fails(mapi_get_next_device_info(0, NULL), MFUNCT_INVALID_ARGUMENT_2);
-        check_fails(mapi_get_device_info(4711, &info), MAPI_DEVICE_INFO_ERR);
-        check_fails(mapi_get_next_device_info(4711, &info), MAPI_DEVICE_INFO_ERR);
+        check_fails(mapi_get_device_info(1000000, &info), MAPI_DEVICE_INFO_ERR);
+        check_fails(mapi_get_device_info(-4711, &info), MAPI_DEVICE_INFO_ERR);
+        check_fails(mapi_get_next_device_info(INT_MAX, &info), MAPI_DEVICE_INFO_ERR);
+}
+
+/** A socket without mapid behind it: live devices say so, traces do not need it. */
+static void refusing_socket(void)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "stale.sock" };
+        char text[MAPI_ERRORSTR_LENGTH];
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), code;
+
+        check_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+        check_equal(close(fd), 0);
+        check_equal(setenv("MAPI_SOCKET", "stale.sock", 1), 0);
+        check_equal(unsetenv("MAPI_BACKEND"), 0);
+        check_ok(mapi_close_flow(check_ok(mapi_create_flow(api_trace("demo.pcap")))));
+        check_equal(mapi_create_flow("lo"), -1);
+        check_equal(mapi_read_error(&code, text), 0);
+        check_equal(code, MCOM_INIT_SOCKET_ERROR);
+        check(strstr(text, "stale.sock") != NULL);
+        check_fails(mapi_create_flow("any"), MCOM_INIT_SOCKET_ERROR);
+        check_fails(mapi_create_flow("HOW CARES"), MAPID_NO_DRIVER);
+        check_fails(mapi_session_open("stale.sock"), MCOM_INIT_SOCKET_ERROR);
+        check_equal(unlink("stale.sock"), 0);
 }
 
 static void wrong_backend(void)
@@ -433,6 +473,7 @@ static const struct api_case cases[] = {
         { "states_device", states_device, 0 },
         { "wrong_numbers", wrong_numbers, 0 },
         { "wrong_devices", wrong_devices, 0 },
+        { "refusing_socket", refusing_socket, 0 },
         { "wrong_backend", wrong_backend, 0 },
         { "read_error", read_error, 0 },
         { "error_per_thread", error_per_thread, 0 },
