@@ -239,15 +239,28 @@ static int set_socket(struct parser *p, const char *value)
         return p->result;
 }
 
+static size_t value_size(enum kind kind)
+{
+        switch (kind) {
+        case LIST:
+                return sizeof(struct config_list);
+        case NUMBER:
+                return sizeof(uint32_t);
+        case BYTES:
+                return sizeof(uint64_t);
+        case TEXT:
+        case SOCKET:
+        case OPTION:
+        case PACE:
+                break;
+        }
+        return sizeof(const char *);
+}
+
 /* An empty value is a key that is not there. */
 static void set_default(const struct key *k, void *base, const void *defaults)
 {
-        static const size_t sizes[] = {
-                [TEXT] = sizeof(char *),    [LIST] = sizeof(struct config_list), [NUMBER] = sizeof(uint32_t),
-                [BYTES] = sizeof(uint64_t), [SOCKET] = sizeof(char *),           [OPTION] = sizeof(char *)
-        };
-
-        memcpy((char *)base + k->at, (const char *)defaults + k->at, sizes[k->kind]);
+        memcpy((char *)base + k->at, (const char *)defaults + k->at, value_size(k->kind));
 }
 
 static int set_value(struct parser *p, const struct key *k, void *base, const void *defaults, const char *value)

@@ -18,7 +18,7 @@ enum { DEVICE_RUNS = 0, DEVICE_STOPS = 1, DEVICE_LEFT = 2 };
  * A live device that has just delivered is looked at again after a nap: polling would cost a wake-up for each block that the
  * kernel hands over. When it stays silent it is polled; the poll ends now and then so that time goes on for its functions.
  */
-enum { STEP_BUDGET = 16, GONE_WAIT_MS = 200, PASS_WAIT_MS = 100, NAP_US = 500, NAPS_MAX = 40, TICK_MS = 100 };
+enum { STEP_BUDGET = 16, GONE_WAIT_MS = 200, PASS_WAIT_MS = 100, NAP_US = 1000, NAPS_MAX = 20, TICK_MS = 100 };
 
 int host_thread(void *(*run)(void *), void *argument, struct mapi_error *err)
 {

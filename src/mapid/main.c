@@ -168,6 +168,16 @@ static void become_engine(const struct options *o, struct config *c, struct plac
         _exit(process_run(&s));
 }
 
+/** Reports an error where people look before the log is there. */
+static int fail(int *ready, const struct mapi_error *err)
+{
+        if (*ready >= 0) /* the process that waits says it on the terminal */
+                log_set_streams(false);
+        daemon_failed(ready, err->text);
+        log_error("%s", err->text);
+        return 1;
+}
+
 /** Both processes. Returns the exit status of the opener. */
 static int run(const struct options *o, struct config *c, struct places *p, int *ready)
 {
@@ -177,9 +187,7 @@ static int run(const struct options *o, struct config *c, struct places *p, int 
         sigset_t signals;
 
         if (privileges_find_user(c->user, c->user_line != 0, &s.user, &err) < 0) {
-                daemon_failed(ready, err.text);
-                log_error("%s", err.text);
-                return 1;
+                return fail(ready, &err);
         }
         opener_signals(&signals);
         (void)sigprocmask(SIG_BLOCK, &signals, NULL);
@@ -207,12 +215,11 @@ static int run(const struct options *o, struct config *c, struct places *p, int 
         s.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
         for (unsigned i = 0; i < 4; i++)
                 s.close_in_compiler[i] = i == 0 ? p->pid_fd : -1;
+        err.code = 0;
         if (s.signal_fd < 0 || privileges_take_opener(&err) < 0 || opener_wait_ready(&s) < 0) {
-                log_error("%s", s.signal_fd < 0 ? strerror(errno)
-                                : err.code != 0 ? err.text
-                                                : "the engine process did not start");
-                daemon_failed(ready, "the engine process did not start; the log may say why");
-                return 1;
+                if (err.code == 0)
+                        (void)mapi_fail(&err, MAPI_PRIVILEGES_ERROR, "the engine process did not start");
+                return fail(ready, &err);
         }
         log_info("serves on %s (%s)%s%s", p->socket.path, p->socket.access,
                  s.user.change ? ", the engine runs as " : "", s.user.change ? s.user.name : "");
@@ -223,14 +230,6 @@ static int run(const struct options *o, struct config *c, struct places *p, int 
         status = opener_run(&s);
         config_free(&s.config);
         return status;
-}
-
-/** Reports an error where people look before the log is there. */
-static int fail(int *ready, const struct mapi_error *err)
-{
-        daemon_failed(ready, err->text);
-        log_error("%s", err->text);
-        return 1;
 }
 
 int main(int argc, char **argv)

@@ -85,6 +85,17 @@ static int keep_capabilities(const int *keep, size_t n, struct mapi_error *err)
         return 0;
 }
 
+/* While we still may: the change of user takes the right to it away. */
+static int empty_bounding_set(struct mapi_error *err)
+{
+        if (capng_get_caps_process() != 0)
+                return refuse(err, "capabilities cannot be read");
+        if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
+                return 0;
+        capng_clear(CAPNG_SELECT_BOUNDS);
+        return capng_apply(CAPNG_SELECT_BOUNDS) != 0 ? refuse(err, "the bounding set cannot be emptied") : 0;
+}
+
 static int no_new_privileges(struct mapi_error *err)
 {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -122,6 +133,8 @@ static int become_nobody(const struct privileges_user *user, struct mapi_error *
 {
         int r = no_new_privileges(err);
 
+        if (r == 0)
+                r = empty_bounding_set(err);
         if (r == 0)
                 r = become(user, err);
         if (r == 0)

@@ -75,6 +75,15 @@ done
 [ $pages -gt 0 ] || die "there is no manual page"
 echo "ok: $pages manual pages"
 
+# What the daemon's surroundings need; the configuration itself is the administrator's.
+for file in lib/systemd/system/mapid.service lib/sysusers.d/mapi.conf lib/tmpfiles.d/mapi.conf \
+        share/doc/mapi/examples/mapi.conf.sample share/man/man1/mapid.1; do
+        [ -f "$root/$file" ] || die "$file is not installed"
+done
+grep -q "^ExecStart=$prefix/sbin/mapid$" "$root/lib/systemd/system/mapid.service" || die "mapid.service starts another mapid"
+[ -z "$(find "$scratch/root" -name mapi.conf -path '*/etc/*')" ] || die "a configuration was installed"
+echo "ok: unit, users, directories, sample"
+
 # Without the engine a flow cannot run here, and the program is told so.
 rm -f "$root"/lib/libmapi-engine.so*
 status=0
