@@ -37,6 +37,7 @@ g++            command g++
 git            command git
 mandoc         command mandoc
 tcpdump        command tcpdump
+iproute2       command ip
 clang-format   command clang-format
 '
 
