@@ -260,7 +260,7 @@ int mapi_stats(const char *dev, struct mapi_stat *stats);
 /** The same in 64 bits, and where every packet went. */
 int mapi_stats64(const char *dev, struct mapi_stat64 *stats);
 
-/** What became of the packets of a flow since it was connected. Returns the number of entries filled (1, or the scope's
+/** What became of the packets of a flow, one's own or another program's, since it was connected. Returns the number of entries filled (1, or the scope's
  *  size) or -1: 6141 6145 6143 7002. */
 int mapi_flow_stats64(int fd, struct mapi_stat64 *stats);
 
@@ -268,7 +268,7 @@ int mapi_flow_stats64(int fd, struct mapi_stat64 *stats);
  * A descriptor for poll, select or epoll: readable when the flow may have something to read (a packet, the end of its trace) or
  * mapid has gone. Read until NULL, then poll: one wake-up may stand for many packets.
  * Owned by the library; ends with mapi_close_flow(). Do not read it yourself.
- * Returns  the descriptor or -1: 6141 6145 6143 6146 the flow has nothing that could be waited for, 9000
+ * Returns  the descriptor or -1: 6141 6145 6143 9000
  */
 int mapi_get_event_fd(int fd);
 

@@ -119,7 +119,7 @@ struct backend {
                              struct mapi_error *err);
         int (*stats)(void *state, const char *device, struct mapi_stat64 *ret, struct mapi_error *err);
         int (*flow_stats)(void *state, int fd, struct mapi_stat64 *ret, struct mapi_error *err);
-        /** An eventfd, owned by the backend until the flow is closed; also readable when the backend goes away. */
+        /** A descriptor to poll (results/event.h), owned by the backend until the flow is closed; also readable when the backend goes away or is back. */
         int (*event_fd)(void *state, int fd, struct mapi_error *err);
 };
 

@@ -34,7 +34,8 @@ void local_leave(struct local **pl)
         local_slots_free(l);
         local_large_free(&l->large);
         local_hang_up(l);
-        (void)close(l->wake_fd);
+        if (l->wake_fd >= 0)
+                (void)close(l->wake_fd);
         a = l->arena;
         arena_free(&a);
 }
@@ -56,6 +57,7 @@ static struct local *state_new(const char *path)
                 return NULL;
         }
         l->arena = a;
+        l->times = local_times;
         l->socket = -1;
         (void)snprintf(l->path, sizeof l->path, "%s", path);
         (void)pthread_mutex_init(&l->lock.mutex, NULL);
@@ -146,7 +148,7 @@ static void complete_files(struct local *l)
                 if (f != NULL)
                         f->closed = true;
                 siglock_give(&l->lock, &mask);
-                c = (struct local_call){ .timeout_ms = local_times.close };
+                c = (struct local_call){ .timeout_ms = l->times.close };
         } while (number != 0 && (local_ask_close(l, &c, number, NULL) != -MCOM_SOCKET_ERROR));
         local_slots_await_closes(l); /* those that another thread, or what we have interrupted, has begun */
 }
@@ -156,11 +158,14 @@ static void local_close(void *state)
         uint64_t end = local_now_ms() + GONE_MS, now;
         struct local *l = state;
         const uint64_t one = 1;
+        sigset_t mask;
 
         complete_files(l);
+        siglock_take(&l->lock, &mask); /* the thread closes it when it has been told */
         atomic_store(&l->stop, 1);
         (void)!write(l->wake_fd, &one, sizeof one); /* cannot be full */
-        atomic_fetch_add(&l->epoch, 2);             /* nobody sleeps on */
+        siglock_give(&l->lock, &mask);
+        atomic_fetch_add(&l->epoch, 2); /* nobody sleeps on */
         futex_wake((uint32_t *)&l->epoch);
         while (atomic_load(&l->gone) == 0 && (now = local_now_ms()) < end)
                 (void)futex_wait((const uint32_t *)&l->gone, 0, (int)(end - now));
@@ -192,7 +197,8 @@ static void local_fork_child(void *state)
         local_slots_abandon(l);
         if (l->socket >= 0)
                 (void)close(l->socket);
-        (void)close(l->wake_fd);
+        if (l->wake_fd >= 0)
+                (void)close(l->wake_fd);
 }
 
 /* ---- devices ------------------------------------------------------------------------------------------------------ */

@@ -1,4 +1,5 @@
-/* Who runs the flows: mapid, if it answers, or the engine in this process. SPDX-License-Identifier: BSD-2-Clause */
+/* Who runs the flows: mapid, if it answers, or the engine in this process.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "client/client.h"
 
 #include "base/error.h"
@@ -17,11 +18,10 @@
 #define ENGINE_LIBRARY "libmapi-engine.so.0"
 #define SYSTEM_SOCKET "/run/mapi/mapid.sock"
 
-#pragma weak backend_local /* not linked: there is no mapid to be found */
-
 enum { PATHS_MAX = 2, PATH_BYTES = 512, WHY_BYTES = 384 };
 
-/* ---- the engine in this process ------------------------------------------------------------------------------- */
+/* ---- the engine in this process
+ * ------------------------------------------------------------------------------- */
 
 /** The engine where the loader finds it (LD_LIBRARY_PATH, our own run path), or beside libmapi itself. */
 static void *load_engine(void)
@@ -57,7 +57,8 @@ static int open_embedded(struct client_session *s, struct mapi_error *err)
         return s->ops->open(&none, &s->state, err);
 }
 
-/* ---- mapid ------------------------------------------------------------------------------------------------------- */
+/* ---- mapid
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** What came of a path: -1 there is no socket, 0 there is but nobody answers, 1 mapid answers. */
 enum answer { NO_SOCKET = -1, REFUSED = 0, ANSWERED = 1 };
@@ -98,10 +99,6 @@ static enum answer try_socket(struct client_session *s, const char *path, char *
         if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0) {
                 say_rights(path, &st, why, size);
                 return REFUSED;
-        }
-        if (&backend_local == NULL) {
-                (void)snprintf(why, size, "%.200s: this libmapi was built without it", path);
-                return NO_SOCKET;
         }
         if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
                 (void)snprintf(why, size, "%.200s: the path is too long for a socket", path);
@@ -168,7 +165,8 @@ static bool try_all(struct client_session *s, const char *path, char ret_why[WHY
         return false;
 }
 
-/* ---- the choice ---------------------------------------------------------------------------------------------------- */
+/* ---- the choice
+ * ---------------------------------------------------------------------------------------------------- */
 
 int client_choose(struct client_session *s, const char *path, bool local_only, struct mapi_error *err)
 {

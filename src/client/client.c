@@ -74,8 +74,7 @@ static void fork_child(void)
 {
         for (struct client_session *s = client.all; s != NULL; s = s->next) {
                 s->ops->fork_child(s->state);
-                s->ended =
-                        true; /* a call may have been under way in this thread: nobody closes it, nothing is unmapped */
+                s->ended = true; /* a call may be under way in this thread: nothing is closed or unmapped */
         }
         client.own = client.all = NULL;
         memset(client.further, 0, sizeof client.further);
@@ -105,7 +104,8 @@ __attribute__((destructor)) static void at_exit(void)
         siglock_give(&client.life, &mask);
 }
 
-/* ---- sessions -------------------------------------------------------------------------------------------------- */
+/* ---- sessions
+ * -------------------------------------------------------------------------------------------------- */
 
 /** A new session with its backend. Under client.life alone. NULL with a filled error. */
 static struct client_session *make(const char *path, bool local_only, struct mapi_error *err)

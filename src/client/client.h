@@ -1,9 +1,10 @@
 /*
  * libmapi's own side: sessions, the table of flows, what readers have mapped, and the calling thread's error.
  *
- * Reading (mapi_read_results, mapi_get_next_pkt) takes no lock and makes no system call: a flow is found in a table whose
- * entries count their users, and is freed by the last of them. Everything else takes one lock for moments, with signals
- * blocked, and never while it calls a backend; so a signal handler may call mapi_close_flow().
+ * Reading (mapi_read_results, mapi_get_next_pkt) takes no lock and makes no system call: a flow is found in a
+ * table whose entries count their users, and is freed by the last of them. Everything else takes one lock for
+ * moments, with signals blocked, and never while it calls a backend; so a signal handler may call
+ * mapi_close_flow().
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -11,7 +12,7 @@
 #define CLIENT_CLIENT_H
 
 #include "base/arena.h"
-#include "client/backend.h"
+#include "backend/backend.h"
 #include "results/reader.h"
 #include "results/ring_reader.h"
 
@@ -39,7 +40,8 @@ void client_unlock(const sigset_t *mask);
 bool client_ready(void);
 void client_set_ready(void);
 
-/* ---- sessions ------------------------------------------------------------------------------------------------ */
+/* ---- sessions
+ * ------------------------------------------------------------------------------------------------ */
 
 enum {
         SESSIONS_MAX = 64,   /* of mapi_session_open(), in one process */
@@ -51,7 +53,8 @@ enum {
 struct client_flow;
 struct client_segment;
 
-/** A backend of its own with flows and mapped results. Counts its users; the last one closes the backend and frees it. */
+/** A backend of its own with flows and mapped results. Counts its users; the last one closes the backend and
+ * frees it. */
 struct client_session {
         const struct backend *ops;
         void *state;
@@ -72,20 +75,21 @@ struct client_session {
         struct client_segment *unused;
 };
 
-/** The session of the calling thread, opened if it is the program's own and not open yet. NULL with the error stored. */
+/** The session of the calling thread, opened if it is the program's own and not open yet. NULL with the
+ * error stored. */
 struct client_session *client_session_open(void);
 
 /** The same if there is one already; otherwise NULL and 6141, 6145 or 9003. */
 struct client_session *client_session_get(void);
 
-/** Another choice for the program's own session: it runs embedded, is empty, and mapid may answer by now. The session to use
- *  from here on; the one given is put if it is another. */
+/** Another choice for the program's own session: it runs embedded, is empty, and mapid may answer by now.
+ * The session to use from here on; the one given is put if it is another. */
 struct client_session *client_session_again(struct client_session *s);
 
 void client_session_put(struct client_session *s);
 
-/** Chooses and opens the backend of a new session (ops, state, epoch, local, free_choice, refused). path: the socket that must
- *  be taken, or NULL. local_only: fails unless mapid answers. 0 or a negative code. */
+/** Chooses and opens the backend of a new session (ops, state, epoch, local, free_choice, refused). path:
+ * the socket that must be taken, or NULL. local_only: fails unless mapid answers. 0 or a negative code. */
 int client_choose(struct client_session *s, const char *path, bool local_only, struct mapi_error *err);
 
 static inline uint32_t client_epoch(const struct client_session *s)
@@ -157,15 +161,16 @@ struct client_function_info {
         mapi_function_info_t info;
 };
 
-/** Enters a new flow, with the backend's number as descriptor or, if that is taken, another one. The descriptor, or -1 with the
- *  error stored: then the flow of the backend is closed again. */
+/** Enters a new flow, with the backend's number as descriptor or, if that is taken, another one. The
+ * descriptor, or -1 with the error stored: then the flow of the backend is closed again. */
 int client_flow_add(struct client_session *s, int number);
 
 /** Finds a flow and keeps it until client_flow_put(). NULL with 6145 stored. Lock-free. */
 struct client_flow *client_flow_get(int fd);
 void client_flow_put(struct client_flow *f);
 
-/** Makes the descriptor unknown; its memory goes with the last user. NULL with 6145 stored if it is unknown already. */
+/** Makes the descriptor unknown; its memory goes with the last user. NULL with 6145 stored if it is unknown
+ * already. */
 struct client_flow *client_flow_take(int fd);
 
 /** Closes a flow that was taken. 0 or -1 with the error stored. */
@@ -174,8 +179,8 @@ int client_flow_close(struct client_flow *f);
 /** Any flow of the session, NULL: there is none. Its descriptor is written. */
 bool client_flow_any(struct client_session *s, int *ret_fd);
 
-/** Between descriptors and the backend's numbers. What is no flow of the session is given back as it is, or as INT_MAX if it
- *  would be mistaken for one. */
+/** Between descriptors and the backend's numbers. What is no flow of the session is given back as it is, or
+ * as INT_MAX if it would be mistaken for one. */
 int client_number_of(struct client_session *s, int fd);
 int client_fd_of(struct client_session *s, int number);
 
@@ -187,7 +192,8 @@ void client_flows_forget(void);
 /** Maps everything that readers of a connected flow need. 0 or -1 with the error stored: nothing has changed. */
 int client_flow_attach(struct client_flow *f);
 
-/** Maps one function anew, in the present life of the backend. By its one reader. 0 or -1 with the error stored. */
+/** Maps one function anew, in the present life of the backend. By its one reader. 0 or -1 with the error
+ * stored. */
 int client_function_renew(struct client_flow *f, struct client_function *fn, uint32_t epoch);
 
 /** Gives back what a flow has mapped. */
@@ -210,17 +216,20 @@ static inline struct client_function *client_function(struct client_flow *f, int
         return NULL;
 }
 
-/* ---- waiting without a thread (events.c) --------------------------------------------------------------------- */
+/* ---- waiting without a thread (events.c)
+ * --------------------------------------------------------------------- */
 
 /**
- * A reader that does not wait found its ring empty in the life `epoch` of the backend: the flow's event descriptor becomes silent
- * and the reader stays announced. True: look again, something came meanwhile. Without a descriptor it is not announced.
+ * A reader that does not wait found its ring empty in the life `epoch` of the backend: the flow's event descriptor
+ * becomes silent and the reader stays announced. True: look again, something came meanwhile. Without a descriptor
+ * it is not announced.
  */
 bool client_event_rest(struct client_flow *f, struct client_function *fn, uint32_t epoch);
 
 /* ---- devices ---------------------------------------------------------------------------------------------- */
 
-/** Opens a trace for reading, as this program may: path, or "-" for standard input. Returns a descriptor or -1, 6155 stored. */
+/** Opens a trace for reading, as this program may: path, or "-" for standard input. Returns a descriptor or
+ * -1, 6155 stored. */
 int client_open_trace(const char *path);
 
 #endif

@@ -121,17 +121,19 @@ static int create_flow(struct client_session **at, const char *dev)
         struct device_map_entry map;
         char path[NAME_MAX_BYTES];
 
-        /* An engine in this process knows every interface, but that of the map comes first. */
-        if ((s->local || !is_interface(dev)) && s->ops->device_known(s->state, dev))
-                return create_on_device(s, dev);
-        if (client_away(client_epoch(s)))
-                return client_fail(MCOM_SOCKET_ERROR, "mapid is away");
+        /* Who sets the map wants it to hold, whatever else has that name. */
         if (device_map_find(dev, &map) == 0 && map.path_len < sizeof path) {
+                if (client_away(client_epoch(s)))
+                        return client_fail(MCOM_SOCKET_ERROR, "mapid is away");
                 memcpy(path, map.path, map.path_len);
                 path[map.path_len] = '\0';
                 client_debug("%s is %s by MAPI_DEVICE_MAP", dev, path);
                 return create_private(s, dev, path);
         }
+        if ((s->local || !is_interface(dev)) && s->ops->device_known(s->state, dev))
+                return create_on_device(s, dev);
+        if (client_away(client_epoch(s)))
+                return client_fail(MCOM_SOCKET_ERROR, "mapid is away");
         if (!is_interface(dev) && is_trace(dev))
                 return create_private(s, dev, dev);
         /* Only mapid could have it: it may have been started since this program looked. */
@@ -182,8 +184,8 @@ int mapi_create_offline_flow(const char *path, int format)
 /* ---- offline devices ---------------------------------------------------------------------------------------- */
 
 /*
- * mapi_delete_offline_device() frees the string it is given, if it is one that we handed out: this is how we know. Slots
- * are claimed and released with one exchange each.
+ * mapi_delete_offline_device() frees the string it is given, if it is one that we handed out: this is how we know.
+ * Slots are claimed and released with one exchange each.
  */
 static _Atomic(char *) delivered[DELIVERED_MAX];
 

@@ -5,8 +5,7 @@
  */
 #include "client/client.h"
 
-#include <errno.h>
-#include <unistd.h>
+#include "results/event.h"
 
 /** A connected or unconnected flow; the checks of all calls here. */
 static struct client_flow *flow_of(int fd)
@@ -29,24 +28,6 @@ int mapi_set_nonblocking(int fd, int on)
         atomic_store(&f->nonblocking, on != 0);
         client_flow_put(f);
         return 0;
-}
-
-static void event_signal(int event_fd)
-{
-        const uint64_t one = 1;
-        int saved = errno;
-
-        (void)!write(event_fd, &one, sizeof one); /* it can only be full: readable all the same */
-        errno = saved;
-}
-
-static void event_clear(int event_fd)
-{
-        uint64_t count;
-        int saved = errno;
-
-        (void)!read(event_fd, &count, sizeof count); /* or there was nothing to clear */
-        errno = saved;
 }
 
 int mapi_get_event_fd(int fd)
@@ -72,7 +53,8 @@ int mapi_get_event_fd(int fd)
         return r;
 }
 
-/** Has the ring of a function something that its reader has not taken? Its reader may be another thread: only what is shared. */
+/** Has the ring of a function something that its reader has not taken? Its reader may be another thread:
+ * only what is shared. */
 static bool has_more(const struct client_function *fn)
 {
         const struct results_ring *ring = fn->ring.shared;
@@ -104,8 +86,9 @@ bool client_event_rest(struct client_flow *f, struct client_function *fn, uint32
                 ring_reader_awake(r);
                 return false;
         }
-        /* Clear, announce, look once more: whatever comes after the look finds the announcement and signals. While the backend
-         * is away, its going is cleared, but not its return, of which we do not know yet. */
+        /* Clear, announce, look once more: whatever comes after the look finds the announcement and
+         * signals. While the backend is away, its going is cleared, but not its return, of which we do not
+         * know yet. */
         if (epoch == fn->epoch || atomic_exchange(&f->rested, epoch) != epoch)
                 event_clear(event_fd);
         ring_reader_waits(r);

@@ -2,8 +2,8 @@
 #include "client/client.h"
 
 /**
- * The flow is connected; readers need its results. If mapid has gone in this very moment the flow is connected all the same: it
- * will be made anew, and its results are looked for when they are read.
+ * The flow is connected; readers need its results. If mapid has gone in this very moment the flow is connected all
+ * the same: it will be made anew, and its results are looked for when they are read.
  */
 static int see_results(struct client_flow *f, uint32_t epoch)
 {

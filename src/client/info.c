@@ -146,7 +146,8 @@ int mapi_get_libfunct_next_info(int libnum, int fnum, mapi_libfunct_info_t *info
         return mapi_get_next_libfunct_info(libnum, fnum, info);
 }
 
-/* ---- flows and functions: the last answers are kept for the time when nobody answers ----------------------------- */
+/* ---- flows and functions: the last answers are kept for the time when nobody answers
+ * ----------------------------- */
 
 static bool is_away(const struct mapi_error *err)
 {
@@ -212,7 +213,8 @@ static int kept_function(struct client_flow *f, int fid, bool next, mapi_functio
         return best != NULL ? 0 : -1;
 }
 
-/** About a flow of this process. 0; 1 with the error stored: the last answer, mapid is away; -1 with the error stored. */
+/** About a flow of this process. 0; 1 with the error stored: the last answer, mapid is away; -1 with the
+ * error stored. */
 static int ask_flow(struct client_flow *f, mapi_flow_info_t *info)
 {
         struct client_session *s = f->session;
@@ -356,7 +358,7 @@ int mapi_get_next_function_info(int fd, int fid, mapi_function_info_t *info)
         return function_info(fd, fid, true, info);
 }
 
-/* ---- statistics ----------------------------------------------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------------------------------------------ */
 
 int mapi_stats64(const char *dev, struct mapi_stat64 *stats)
 {
@@ -377,9 +379,9 @@ int mapi_stats64(const char *dev, struct mapi_stat64 *stats)
 }
 
 /*
- * The old counters mean what pcap_stats(3PCAP) means on Linux, whence they came: ps_recv counts the packets that arrived at
- * the capture socket, those included that were then lost because its buffer was full; what the interface lost never arrived.
- * So ps_drop / ps_recv is the share that was lost, as old programs compute it.
+ * The old counters mean what pcap_stats(3PCAP) means on Linux, whence they came: ps_recv counts the packets that
+ * arrived at the capture socket, those included that were then lost because its buffer was full; what the
+ * interface lost never arrived. So ps_drop / ps_recv is the share that was lost, as old programs compute it.
  */
 int mapi_stats(const char *dev, struct mapi_stat *stats)
 {
@@ -397,6 +399,21 @@ int mapi_stats(const char *dev, struct mapi_stat *stats)
         return n;
 }
 
+/** Of a flow of another process, if mapid knows it. */
+static int stats_of_foreign(int fd, struct mapi_stat64 *stats)
+{
+        struct mapi_error err = { 0 };
+        struct client_session *s = client_session_get();
+        int r;
+
+        if (s == NULL)
+                return -1;
+        if (stats == NULL)
+                return client_fail(MFUNCT_INVALID_ARGUMENT_2, "no place for the statistics");
+        r = s->ops->flow_stats(s->state, client_number_of(s, fd), stats, &err);
+        return answer(s, r, &err) < 0 ? -1 : 1;
+}
+
 int mapi_flow_stats64(int fd, struct mapi_stat64 *stats)
 {
         struct mapi_error err = { 0 };
@@ -409,7 +426,7 @@ int mapi_flow_stats64(int fd, struct mapi_stat64 *stats)
                 return client_fail(MAPI_INVALID_FLOW, "%d", fd);
         f = client_flow_get(fd);
         if (f == NULL)
-                return -1;
+                return stats_of_foreign(fd, stats);
         if (atomic_load(&f->connected) == 0)
                 (void)client_fail(MAPI_FLOW_NOT_CONNECTED, "%d", fd);
         else if (stats == NULL)

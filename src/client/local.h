@@ -26,10 +26,11 @@ enum {
         LOCAL_BUCKETS = 256,    /* of the table of flows */
         LOCAL_PLACES = 1 << 16, /* functions of one flow that an answer may name */
         LOCAL_NAMES = 4096,     /* schemas that are remembered */
-        LOCAL_PATH = 4096
+        LOCAL_PATH = 4096,
+        LOCAL_WHY = 256 /* why something was lost */
 };
 
-/** How long to wait, in milliseconds. Variables for the tests only. */
+/** How long to wait, in milliseconds. A state takes what stands here when it is opened; only tests change it. */
 struct local_times {
         int backoff_first; /* before the second try to connect; doubled for each further one */
         int backoff_max;
@@ -86,7 +87,7 @@ struct local_device {
         bool deleted; /* stays known as long as flows do: they are made anew on it */
         bool remade;  /* after it was deleted: to be deleted again */
         bool lost;
-        char why[256];
+        char why[LOCAL_WHY];
 };
 
 struct local_value {
@@ -123,7 +124,7 @@ struct local_flow {
         bool made;    /* busy, and mapid has it */
         bool lost;    /* mapid does not have it */
         bool hopeful; /* lost, but may be tried again while mapid lives */
-        char why[256];
+        char why[LOCAL_WHY];
         struct arena *places; /* those below lie in it */
         struct backend_place status, *place;
         unsigned nplaces;
@@ -146,6 +147,7 @@ struct local {
         _Atomic uint32_t users; /* calls inside, the thread, and 1 until closed: the last one frees it */
         struct siglock lock;
         char path[108];
+        struct local_times times;
 
         _Atomic uint32_t epoch; /* futex word, see backend.h */
         _Atomic uint32_t stop;  /* closed */
@@ -216,7 +218,7 @@ int local_ask(struct local *l, struct local_call *c, Mapi__Envelope *e, int flow
               Mapi__Envelope__BodyCase wanted, struct mapi_error *err);
 void local_done(struct local_call *c);
 
-/** While flows are being made anew: waits for it, local_times.returned at most. Returns with the lock taken. */
+/** While flows are being made anew: waits for it, times.returned at most. Returns with the lock taken. */
 void local_settle(struct local *l, sigset_t *ret_mask);
 
 /** A descriptor of the answer, taken out of it; those behind it move up. */
@@ -237,7 +239,7 @@ unsigned local_fds_of(const Mapi__Envelope *request);
 int local_dispatch(struct local *l, int received);
 /** Under the lock: all who wait are told that nothing will come. */
 void local_slots_lost(struct local *l);
-/** Waits until the answers to all CloseFlow under way are there, local_times.close at most. */
+/** Waits until the answers to all CloseFlow under way are there, times.close at most. */
 void local_slots_await_closes(struct local *l);
 void local_slots_free(struct local *l);
 /** fork: closes what has been received. */
@@ -298,10 +300,10 @@ void local_source_message(const struct local_source *s, Mapi__Source *ret);
 /** Where a flow's results are. 0, -5121 or -3084; f unchanged then. */
 int local_places_set(struct local_flow *f, const Mapi__Connected *c, struct mapi_error *err);
 
-/** Opens a source again. A descriptor, -1 if it needs none, or -5123. */
-int local_source_open(const struct local_source *s, int *ret_fd, struct mapi_error *err);
-/** Opens a file argument again: anew for a trace, a new file beside it otherwise. 0 or -5123. */
-int local_file_open(const struct local_value *v, bool anew, int *ret_fd, struct mapi_error *err);
+/** Opens a source again; *ret_fd is -1 if it needs none. 0, or -1: why (LOCAL_WHY bytes) says why not. */
+int local_source_open(const struct local_source *s, int *ret_fd, char *why);
+/** Opens a file argument again: anew for a trace, a new file beside it otherwise. Likewise. */
+int local_file_open(const struct local_value *v, bool anew, int *ret_fd, char *why);
 
 /* ---- flows (local_flow.c) ------------------------------------------------------------------------------------------ */
 
@@ -337,8 +339,8 @@ int local_return(struct local *l);
 int local_retry(struct local *l);
 /** Is there a flow that could be tried again? */
 bool local_hopeful(struct local *l);
-/** An eventfd that is safe to write to: nothing else, and never waiting. */
-bool local_eventfd_check(int fd);
+/** A descriptor of results/event.h, or one like it: nothing else, and never waiting. */
+bool local_event_check(int fd);
 
 /* ---- information (local_info.c) ------------------------------------------------------------------------------------ */
 

@@ -1,6 +1,8 @@
 /* Flows over the local backend: creating, applying, connecting, closing, and where their results are. SPDX-License-Identifier: BSD-2-Clause */
 #include "client/local.h"
 
+#include "results/event.h"
+
 #include "base/futex.h"
 
 #include <errno.h>
@@ -53,7 +55,7 @@ int local_flow_create(void *state, const char *device, struct mapi_error *err)
         struct local *l LOCAL_CALL = local_enter(state);
         struct local_flow *f = local_flow_new(device, NULL);
         Mapi__CreateFlow m = MAPI__CREATE_FLOW__INIT;
-        char theirs[MAPI_STR_LENGTH], why[256] = "";
+        char theirs[MAPI_STR_LENGTH], why[LOCAL_WHY] = "";
         const struct local_device *d;
         struct local_call c = { 0 };
         sigset_t mask;
@@ -452,7 +454,7 @@ int local_ring(void *state, int fd, int fid, struct backend_ring *ret, struct ma
 
                 ring = c.answer->ring_memory;
                 if (!long_enough(got->fd[0], ring->size_bytes) ||
-                    (got->nfds > 1 && !local_eventfd_check(got->fd[1]))) {
+                    (got->nfds > 1 && !local_event_check(got->fd[1]))) {
                         r = mapi_fail(err, MCOM_UNKNOWN_ERROR, "the packet ring of flow %d is not what it says",
                                       fd);
                 } else {
@@ -491,14 +493,13 @@ void local_kick(void *state, int fd)
 {
         struct local *l LOCAL_CALL = local_enter(state);
         const struct local_flow *f;
-        const uint64_t one = 1;
         int saved = errno;
         sigset_t mask;
 
         siglock_take(&l->lock, &mask);
         f = local_flow_find(l, fd);
         if (f != NULL && f->kick_fd >= 0)
-                (void)!write(f->kick_fd, &one, sizeof one); /* does not wait; full: it is kicked already */
+                event_signal(f->kick_fd);
         siglock_give(&l->lock, &mask);
         errno = saved;
 }
@@ -533,7 +534,7 @@ int local_event_fd(void *state, int fd, struct mapi_error *err)
         m.flow = fd;
         LOCAL_BODY(e, EVENT_FD, event_fd, &m);
         r = local_ask(l, &c, &e, fd, NULL, 0, MAPI__ENVELOPE__BODY_DONE, err);
-        if (r == 0 && !local_eventfd_check(c.slot->received.fd[0]))
+        if (r == 0 && !local_event_check(c.slot->received.fd[0]))
                 r = mapi_fail(err, MCOM_UNKNOWN_ERROR, "the event descriptor of flow %d is none", fd);
         if (r == 0) {
                 came = local_take_fd(&c, 0);

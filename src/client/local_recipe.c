@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -55,19 +56,32 @@ static int source_copy(struct arena *a, struct local_source *to, const struct ba
         return path_of(a, from->fd, &to->path);
 }
 
-int local_source_open(const struct local_source *s, int *ret_fd, struct mapi_error *err)
+/** Writes why something cannot be opened again; a part of a sentence. */
+static int because(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int because(char *why, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        (void)vsnprintf(why, LOCAL_WHY, format, args); /* cut if too long */
+        va_end(args);
+        return -1;
+}
+
+int local_source_open(const struct local_source *s, int *ret_fd, char *why)
 {
         int fd = -1;
 
         if (s->has_file) {
                 if (s->path == NULL)
-                        return mapi_fail(err, MCOM_SOCKET_ERROR, "%.200s cannot be read a second time", s->name);
+                        return because(why, "%.200s cannot be read a second time", s->name);
                 fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
                 if (fd < 0)
-                        return mapi_fail(err, MCOM_SOCKET_ERROR, "%.200s: %s", s->path, strerrordesc_np(errno));
+                        return because(why, "%.200s: %s", s->path, strerrordesc_np(errno));
                 if (!regular(fd)) {
                         (void)close(fd);
-                        return mapi_fail(err, MCOM_SOCKET_ERROR, "%.200s is no file any more", s->path);
+                        return because(why, "%.200s is no file any more", s->path);
                 }
                 (void)fcntl(fd, F_SETFL, 0);
         }
@@ -91,15 +105,14 @@ static int open_beside(const char *path)
         return fd;
 }
 
-int local_file_open(const struct local_value *v, bool anew, int *ret_fd, struct mapi_error *err)
+int local_file_open(const struct local_value *v, bool anew, int *ret_fd, char *why)
 {
         const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
         struct stat st;
         int fd;
 
         if (v->path == NULL)
-                return mapi_fail(err, MCOM_SOCKET_ERROR, "%.200s cannot be opened a second time",
-                                 v->text == NULL ? "a file" : v->text);
+                return because(why, "%.200s cannot be opened a second time", v->text == NULL ? "a file" : v->text);
         if (anew)
                 fd = open(v->path, flags | O_TRUNC, 0600);
         else if (stat(v->path, &st) == 0 && S_ISREG(st.st_mode))
@@ -107,7 +120,7 @@ int local_file_open(const struct local_value *v, bool anew, int *ret_fd, struct 
         else
                 fd = open(v->path, flags, 0600); /* it was moved away, or is a pipe or terminal */
         if (fd < 0)
-                return mapi_fail(err, MCOM_SOCKET_ERROR, "%.200s: %s", v->path, strerrordesc_np(errno));
+                return because(why, "%.200s: %s", v->path, strerrordesc_np(errno));
         *ret_fd = fd;
         return 0;
 }

@@ -13,6 +13,8 @@
 
 #include "base/futex.h"
 
+#include "results/event.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +23,7 @@
 
 enum { GONE = -1, REFUSED = 1 }; /* what trying may come to, besides 0 */
 
-bool local_eventfd_check(int fd)
+bool local_event_check(int fd)
 {
         struct stat st;
         int flags = fcntl(fd, F_GETFL);
@@ -30,14 +32,6 @@ bool local_eventfd_check(int fd)
         if (flags < 0 || fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != 0)
                 return false;
         return (flags & O_NONBLOCK) != 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
-}
-
-static void signal_event(const struct local_flow *f)
-{
-        const uint64_t one = 1;
-
-        if (f->event_fd >= 0)
-                (void)!write(f->event_fd, &one, sizeof one); /* full: it is readable already */
 }
 
 void local_away(struct local *l)
@@ -59,7 +53,7 @@ void local_away(struct local *l)
                 if (f->kick_fd >= 0)
                         (void)close(f->kick_fd);
                 f->kick_fd = -1;
-                signal_event(f);
+                event_signal(f->event_fd);
                 if (f->closed) /* nobody is left who would have to know */
                         local_flow_free(l, f);
         }
@@ -129,7 +123,7 @@ static int make_device(struct local *l, struct local_device *d)
         sigset_t mask;
         int fd, r;
 
-        r = local_source_open(&d->source, &fd, &err) < 0 ? REFUSED : 0;
+        r = local_source_open(&d->source, &fd, err.text) < 0 ? REFUSED : 0;
         if (r == 0) {
                 local_source_message(&d->source, &source);
                 m.source = &source;
@@ -177,7 +171,7 @@ static int create(struct local *l, struct local_flow *f)
         } else if (f->device_name != NULL) {
                 m.device = f->device_name;
         } else {
-                if (local_source_open(&f->source, &fd, &err) < 0)
+                if (local_source_open(&f->source, &fd, err.text) < 0)
                         return lose(l, f, false, err.text);
                 local_source_message(&f->source, &source);
                 m.on_case = MAPI__CREATE_FLOW__ON_SOURCE;
@@ -199,18 +193,18 @@ static int create(struct local *l, struct local_flow *f)
         return 0;
 }
 
-/** Opens the files among the arguments again. How many, or -5123 and none. */
-static int open_files(const struct local_function *fn, int *fds, struct mapi_error *err)
+/** Opens the files among the arguments again. How many, or -1 and none. */
+static int open_files(const struct local_function *fn, int *fds, char *why)
 {
         int n = 0;
 
         for (unsigned i = 0; i < fn->n; i++) {
                 if (fn->value[i].letter != 'w')
                         continue;
-                if (local_file_open(&fn->value[i], local_flow_offline(fn->flow), &fds[n], err) < 0) {
+                if (local_file_open(&fn->value[i], local_flow_offline(fn->flow), &fds[n], why) < 0) {
                         while (n-- > 0)
                                 (void)close(fds[n]);
-                        return -MCOM_SOCKET_ERROR;
+                        return -1;
                 }
                 n++;
         }
@@ -225,7 +219,7 @@ static int apply(struct local *l, struct local_function *fn)
         struct mapi_error err = { 0 };
         Mapi__Apply m;
 
-        nfds = open_files(fn, fds, &err);
+        nfds = open_files(fn, fds, err.text);
         if (nfds < 0)
                 return lose(l, fn->flow, false, err.text);
         local_function_message(fn, fn->flow->number, &m, values, pointers);
@@ -256,7 +250,7 @@ static int renew_event_fd(struct local *l, struct local_flow *f)
         if (r < 0)
                 return GONE;
         siglock_take(&l->lock, &mask);
-        if (r == 0 && local_eventfd_check(l->in.fd[0]))
+        if (r == 0 && local_event_check(l->in.fd[0]))
                 (void)dup3(l->in.fd[0], f->event_fd, O_CLOEXEC);
         siglock_give(&l->lock, &mask);
         return 0;
@@ -332,7 +326,7 @@ static int finish(struct local *l, uint32_t epochs)
         l->alive = true;
         atomic_fetch_add(&l->epoch, epochs);
         for (f = epochs != 0 ? l->flows : NULL; f != NULL; f = f->next)
-                signal_event(f); /* after the epoch: who wakes sees that everything is new */
+                event_signal(f->event_fd); /* after the epoch: who wakes sees that everything is new */
         siglock_give(&l->lock, &mask);
         futex_wake((uint32_t *)&l->epoch);
         return 0;

@@ -249,7 +249,7 @@ void local_slots_await_closes(struct local *l)
 {
         for (unsigned i = 0; i < LOCAL_SLOTS; i++) {
                 struct local_slot *s = atomic_load(&l->slot[i]);
-                uint64_t end = local_now_ms() + (uint64_t)local_times.close, now;
+                uint64_t end = local_now_ms() + (uint64_t)l->times.close, now;
 
                 while (s != NULL && atomic_load(&s->closes) && atomic_load(&s->state) == SLOT_WAITING &&
                        (now = local_now_ms()) < end)
@@ -308,7 +308,7 @@ static int may_send(struct local *l, struct local_call *c, const Mapi__Envelope 
 static int send_request(struct local *l, struct local_call *c, const Mapi__Envelope *e, int flow, size_t len,
                         const int *fds, unsigned nfds, struct mapi_error *err)
 {
-        uint64_t end = local_now_ms() + (uint64_t)local_times.returned, now;
+        uint64_t end = local_now_ms() + (uint64_t)l->times.returned, now;
         struct local_slot *s = c->slot;
 
         for (;;) {
@@ -349,7 +349,7 @@ static int send_request(struct local *l, struct local_call *c, const Mapi__Envel
 
 void local_settle(struct local *l, sigset_t *ret_mask)
 {
-        uint64_t end = local_now_ms() + (uint64_t)local_times.returned, now;
+        uint64_t end = local_now_ms() + (uint64_t)l->times.returned, now;
 
         siglock_take(&l->lock, ret_mask);
         while (l->returning && atomic_load(&l->stop) == 0 && (now = local_now_ms()) < end) {

@@ -206,7 +206,7 @@ static int greet(struct local *l, struct mapi_error *err)
         hello.program = program_invocation_short_name;
         LOCAL_BODY(e, HELLO, hello, &hello);
         atomic_store(&l->message_max, PROTOCOL_MESSAGE_MAX);
-        if (local_own(l, &e, NULL, 0, MAPI__ENVELOPE__BODY_WELCOME, local_times.open, &answer, &why) != 0)
+        if (local_own(l, &e, NULL, 0, MAPI__ENVELOPE__BODY_WELCOME, l->times.open, &answer, &why) != 0)
                 return mapi_fail(err, MCOM_INIT_SOCKET_ERROR, "%s: %s", l->path, why.text);
         w = answer->welcome;
         if (w->version != PROTOCOL_VERSION)
@@ -249,7 +249,7 @@ int local_dial(struct local *l, bool *ret_again, struct mapi_error *err)
 static void serve(struct local *l)
 {
         struct pollfd p[2] = { { .fd = l->wake_fd, .events = POLLIN }, { .fd = l->socket, .events = POLLIN } };
-        uint64_t retry = local_now_ms() + (uint64_t)local_times.retry, now;
+        uint64_t retry = local_now_ms() + (uint64_t)l->times.retry, now;
         enum received got;
 
         while (atomic_load(&l->stop) == 0) {
@@ -259,7 +259,7 @@ static void serve(struct local *l)
                 if (hopeful && now >= retry) {
                         if (local_retry(l) < 0)
                                 return;
-                        retry = local_now_ms() + (uint64_t)local_times.retry;
+                        retry = local_now_ms() + (uint64_t)l->times.retry;
                         continue;
                 }
                 p[1].revents = 0;
@@ -276,8 +276,9 @@ static void serve(struct local *l)
 
 void *local_thread(void *state)
 {
-        int backoff = local_times.backoff_first;
         struct local *l = state;
+        int backoff = l->times.backoff_first;
+        sigset_t mask;
 
         for (;;) {
                 serve(l);
@@ -288,13 +289,17 @@ void *local_thread(void *state)
                                         break;
                                 local_away(l); /* lost again */
                         }
-                        backoff = backoff < local_times.backoff_max / 2 ? 2 * backoff : local_times.backoff_max;
+                        backoff = backoff < l->times.backoff_max / 2 ? 2 * backoff : l->times.backoff_max;
                 }
                 if (atomic_load(&l->stop) != 0)
                         break;
-                backoff = local_times.backoff_first;
+                backoff = l->times.backoff_first;
         }
         local_away(l);
+        siglock_take(&l->lock, &mask);
+        (void)close(l->wake_fd); /* who has told us to stop was the last to use it */
+        l->wake_fd = -1;
+        siglock_give(&l->lock, &mask);
         atomic_store(&l->gone, 1);
         futex_wake((uint32_t *)&l->gone);
         local_leave(&l);

@@ -1,8 +1,9 @@
 /*
- * What readers have mapped: segments, results, packet rings; and how they are mapped anew when the backend has been away.
+ * What readers have mapped: segments, results, packet rings; and how they are mapped anew when the backend has
+ * been away.
  *
- * Every function remembers the life of the backend (its epoch) in which it was mapped. Its one reader compares, and maps it
- * anew when there is another life. A segment is unmapped when the last function has moved on.
+ * Every function remembers the life of the backend (its epoch) in which it was mapped. Its one reader compares,
+ * and maps it anew when there is another life. A segment is unmapped when the last function has moved on.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -159,7 +160,8 @@ static int map_ring(const struct client_flow *f, struct client_function *fn, str
         r = s->ops->ring(s->state, f->number, fn->fid, &ring, err);
         if (r < 0)
                 return r;
-        /* A flow may have lived through it that others were lost and made anew: then this is the ring that we know. */
+        /* A flow may have lived through it that others were lost and made anew: then this is the ring that
+         * we know. */
         if (pread(ring.fd, &fn->ring.next, sizeof fn->ring.next, offsetof(struct results_ring_reader, tail)) !=
             (ssize_t)sizeof fn->ring.next)
                 fn->ring.next = 0;
@@ -171,7 +173,8 @@ static int map_ring(const struct client_flow *f, struct client_function *fn, str
         return 0;
 }
 
-/** Maps function number i of a flow as it is in this life of the backend. 0 or a negative code: nothing is left mapped. */
+/** Maps function number i of a flow as it is in this life of the backend. 0 or a negative code: nothing is
+ * left mapped. */
 static int map_function(const struct client_flow *f, unsigned i, uint32_t epoch, struct client_function *ret,
                         struct mapi_error *err)
 {
@@ -214,9 +217,11 @@ static int map_function(const struct client_flow *f, unsigned i, uint32_t epoch,
         return 0;
 }
 
-/* ---- a flow --------------------------------------------------------------------------------------------------- */
+/* ---- a flow
+ * --------------------------------------------------------------------------------------------------- */
 
-/** Memory of the flow for a result; the same in all lives of the backend, so that what a program has been given stays. */
+/** Memory of the flow for a result; the same in all lives of the backend, so that what a program has been
+ * given stays. */
 static int result_memory(struct client_flow *f, struct client_function *fn)
 {
         sigset_t mask;

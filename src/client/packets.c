@@ -1,4 +1,5 @@
-/* Reading packets: the caller gets a pointer into its ring, nothing is copied. SPDX-License-Identifier: BSD-2-Clause */
+/* Reading packets: the caller gets a pointer into its ring, nothing is copied.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "client/client.h"
 
 #include "base/futex.h"
@@ -79,7 +80,8 @@ static void sleep_on(struct client_flow *f, struct client_function *fn, uint32_t
         } while (why == -1); /* a signal is no reason to return: look again, wait on */
 }
 
-/** What the ring holds belongs to an earlier life of the backend, and has been read. Returns as wait_for_packet(). */
+/** What the ring holds belongs to an earlier life of the backend, and has been read. Returns as
+ * wait_for_packet(). */
 static int wait_for_return(struct client_flow *f, struct client_function *fn, enum ring_state state)
 {
         const struct client_session *s = f->session;
@@ -112,7 +114,8 @@ static int wait_for_return(struct client_flow *f, struct client_function *fn, en
         return 1;
 }
 
-/** The ring says that nothing more comes, but the trace is not over: mapid is closing the flow, because it ends. */
+/** The ring says that nothing more comes, but the trace is not over: mapid is closing the flow, because it
+ * ends. */
 static int wait_for_going(struct client_flow *f, const struct client_function *fn)
 {
         const struct client_session *s = f->session;
@@ -206,7 +209,8 @@ static struct mapipkt *next_packet(struct client_flow *f, int fid)
         }
 }
 
-/** Results of a connected flow that could not be mapped yet: waits until they can. 0 or -1 with the error stored. */
+/** Results of a connected flow that could not be mapped yet: waits until they can. 0 or -1 with the error
+ * stored. */
 static int see_or_wait(struct client_flow *f)
 {
         const struct client_session *s = f->session;

@@ -10,7 +10,8 @@ static unsigned long long now_us(void)
         return (unsigned long long)t.tv_sec * 1000000u + (unsigned long long)t.tv_nsec / 1000u;
 }
 
-/** The result is as it is, but there is something to know about it: a damaged trace, a file that is not complete. */
+/** The result is as it is, but there is something to know about it: a damaged trace, a file that is not
+ * complete. */
 static void leave_error(const struct client_flow *f, const struct client_function *fn)
 {
         const struct client_session *s = f->session;
@@ -34,8 +35,9 @@ static void read_last(struct client_function *fn)
 }
 
 /**
- * The backend has another life than the one in which the function was mapped. True: it has been mapped anew, read on. False: there
- * is nothing newer than the last result, and the program is told so: once while mapid is away, each time if the flow is lost.
+ * The backend has another life than the one in which the function was mapped. True: it has been mapped anew, read
+ * on. False: there is nothing newer than the last result, and the program is told so: once while mapid is away,
+ * each time if the flow is lost.
  */
 static bool another_life(struct client_flow *f, struct client_function *fn)
 {

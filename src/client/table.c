@@ -1,4 +1,5 @@
-/* The table of flows: descriptors to flows without a lock, and to the numbers of their backends. SPDX-License-Identifier: BSD-2-Clause */
+/* The table of flows: descriptors to flows without a lock, and to the numbers of their backends.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "client/client.h"
 
 #include <limits.h>
@@ -32,7 +33,8 @@ static struct entry *entry_of(int fd)
         return page == NULL ? NULL : &page[fd % ENTRIES_PER_PAGE];
 }
 
-/** The entry with this descriptor, its page made if need be. Under the lock. NULL: no such descriptor, or no memory. */
+/** The entry with this descriptor, its page made if need be. Under the lock. NULL: no such descriptor, or no
+ * memory. */
 static struct entry *entry_for(int fd)
 {
         struct entry *page;
@@ -50,8 +52,8 @@ static struct entry *entry_for(int fd)
         return &page[fd % ENTRIES_PER_PAGE];
 }
 
-/** The descriptor for a flow with this number: the same if it has never been used, otherwise one that the backends do not come
- *  to. Under the lock. 0: none. */
+/** The descriptor for a flow with this number: the same if it has never been used, otherwise one that the
+ * backends do not come to. Under the lock. 0: none. */
 static int free_fd(int number)
 {
         struct entry *e = number < OTHERS ? entry_for(number) : NULL;
@@ -184,7 +186,8 @@ bool client_flow_any(struct client_session *s, int *ret_fd)
         return any;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers
+ * ------------------------------------------------------------------------------------------------------- */
 
 int client_number_of(struct client_session *s, int fd)
 {

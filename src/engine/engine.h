@@ -24,8 +24,8 @@ struct flow;
 struct engine_options {
         uint64_t (*now_s)(void *context); /* seconds since 1970, for the end of a flow; any thread */
         void *context;
-        uint64_t seed;        /* of random functions; the same seed, the same run */
-        bool count_functions; /* packets in and out of every function */
+        uint64_t seed;                   /* of random functions; the same seed, the same run */
+        bool count_functions;            /* packets in and out of every function */
         struct filter_compiler compiler; /* .compile NULL: filters are compiled by whoever applies them */
         int last_flow;                   /* flows are numbered from behind this one */
 };
@@ -75,13 +75,16 @@ void engine_device_facts(struct device *d, struct engine_device_facts *ret);
  */
 struct engine_account {
         uint64_t seen;
-        uint64_t delivered; /* device: handed to the plan; flow: passed all its functions (or came to its first transformer)
+        uint64_t
+                delivered; /* device: handed to the plan; flow: passed all its functions (or came to its first transformer)
                                and was lost in none of its queues */
-        uint64_t filtered;  /* flow: a function did not let it through, and no queue before had lost it */
+        uint64_t filtered; /* flow: a function did not let it through, and no queue before had lost it */
         uint64_t dropped_interface, dropped_kernel; /* never reached the plan */
-        uint64_t dropped_ring, dropped_file;        /* lost in a queue of the flow; counted once, where it was lost first */
-        bool down;                                  /* the device delivers nothing at present */
-        uint64_t emit_dropped; /* flow: what its transformers emitted beyond what they declared; not part of the sum */
+        uint64_t dropped_ring,
+                dropped_file; /* lost in a queue of the flow; counted once, where it was lost first */
+        bool down;            /* the device delivers nothing at present */
+        uint64_t
+                emit_dropped; /* flow: what its transformers emitted beyond what they declared; not part of the sum */
 };
 
 /**
@@ -164,10 +167,10 @@ const struct segment_place *engine_flow_place(const struct flow *f);
 
 /**
  * Its account; the device must be held and quiet, as for engine_device_account(). All 0 before it is connected; stands still
- * when it is FINISHED; ends with the flow.
+ * when it is FINISHED; means nothing any more after engine_flow_detach().
  *
  * Packets count from the batch on with which the worker takes up the flow, what the driver loses from engine_flow_connect() on:
- * both moments lie within the call that connects, which ends when the device has settled.
+ * no packet and no loss after mapi_connect() has returned is missing, and none before it was called is counted.
  */
 void engine_flow_account(const struct flow *f, struct engine_account *ret);
 

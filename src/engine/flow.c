@@ -223,8 +223,9 @@ int engine_flow_detach(struct flow *f, struct mapi_error *err)
 void engine_flow_finish(struct flow *f)
 {
         struct results_flow *status = f->place.mem;
-        struct graph_flow one = { .number = f->number, .n = f->n, .fn = f->fn, .owner = f,
-                                  .account = &f->account };
+        struct graph_flow one = {
+                .number = f->number, .n = f->n, .fn = f->fn, .owner = f, .account = &f->account
+        };
         struct graph *g;
 
         if (__atomic_load_n(&status->status, __ATOMIC_ACQUIRE) == FLOW_ACTIVE) {

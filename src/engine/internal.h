@@ -30,7 +30,7 @@ struct device {
         _Alignas(64) uint64_t running; /* generation of the plan it has taken up */
         bool ended;                    /* recv has said END or damage */
         bool waiting_for_room;
-        struct mapi_error error; /* written before .finished is */
+        struct mapi_error error;         /* written before .finished is */
         struct mapi_driver_stats at_end; /* likewise: what is lost after the end of reading is nobody's affair */
         struct capture capture;
         struct mapi_batch batch;

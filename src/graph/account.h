@@ -15,7 +15,8 @@ struct flow_account {
         /* Packets of the batch under way that one of its queues had no room for. Set by the first queue of the flow, read by
            what hangs on it: where that is skipped, so are all who would read it, and nobody has to clear it. */
         mapi_sel lost;
-        uint64_t delivered;    /* came to the end of the flow, or to its first transformer, and were lost in no queue */
+        uint64_t
+                delivered; /* came to the end of the flow, or to its first transformer, and were lost in no queue */
         uint64_t dropped_ring; /* lost in a packet ring first */
         uint64_t dropped_file; /* lost in the queue of a file first */
 };

@@ -11,8 +11,8 @@ int mapi_predicate_bpf(struct mapi_fn *fn, const char *expression, struct mapi_e
 {
         struct instance *in = instance_of(fn);
 
-        return filter_compile(in->arena, in->compiler, expression, fn->device->linktype, fn->device->snaplen, &in->filter,
-                              err);
+        return filter_compile(in->arena, in->compiler, expression, fn->device->linktype, fn->device->snaplen,
+                              &in->filter, err);
 }
 
 int mapi_predicate_literals(struct mapi_fn *fn, const struct mapi_literal *lit, size_t n, uint32_t offset,

@@ -15,7 +15,7 @@
 struct graph_flow {
         int number;
         uint32_t n;
-        struct instance *const *fn; /* in the order of application */
+        struct instance *const *fn;   /* in the order of application */
         void *owner;                  /* the caller's */
         struct flow_account *account; /* what becomes of its packets; NULL: nobody wants to know */
 };

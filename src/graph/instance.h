@@ -47,8 +47,9 @@ struct instance {
         struct sink *sink;
         uint32_t room_packets; /* packets that may reach this queue for one packet of the device */
         uint32_t room_bytes;   /* bytes of queue for each of them at the most; 0: fixed part plus its own caplen */
-        struct flow_account *account; /* of its flow, which learns what found no room; NULL: its packets are emitted ones */
-        bool first_queue;             /* no other queue before it in its flow */
+        struct flow_account
+                *account; /* of its flow, which learns what found no room; NULL: its packets are emitted ones */
+        bool first_queue; /* no other queue before it in its flow */
         /* the worker's */
         struct emitter *emitter; /* transformers: of the plan in force */
         uint32_t wishes;         /* for room, see graph_want_room() */

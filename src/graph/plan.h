@@ -68,7 +68,8 @@ struct sub {
         struct emitter emitter;
         struct chain rest;
         bool copies; /* MODIFIES: .run gets copies; otherwise it emits */
-        struct flow_account *account; /* copies behind a queue of the flow: what it lost stays lost; otherwise NULL */
+        struct flow_account
+                *account; /* copies behind a queue of the flow: what it lost stays lost; otherwise NULL */
 };
 
 /** One flow of a step group, from the first function that is read or reads. */

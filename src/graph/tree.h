@@ -16,7 +16,7 @@ struct item {
         struct node *child;
         struct sub *sub;
         struct flow_account *account; /* ITEM_END */
-        struct item *sharers; /* further instances of a shared edge, for the statistics */
+        struct item *sharers;         /* further instances of a shared edge, for the statistics */
 };
 
 struct node {

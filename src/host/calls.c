@@ -1,10 +1,11 @@
 /* What a client asks of a host: applying, connecting, results. SPDX-License-Identifier: BSD-2-Clause */
 #include "host/internal.h"
 
+#include "results/event.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 int host_describe(void *state, int fd, const char *name, struct backend_function *ret, struct mapi_error *err)
@@ -286,7 +287,7 @@ int host_event_fd(void *state, int fd, struct mapi_error *err)
         if (f != NULL) {
                 r = engine_flow_event_fd(f);
                 if (r < 0) {
-                        r = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+                        r = event_new();
                         if (r >= 0 && engine_flow_event(f, r) < 0) {
                                 (void)close(r);
                                 r = -1;

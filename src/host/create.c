@@ -93,17 +93,31 @@ int host_device_delete(void *state, const char *name, struct mapi_error *err)
         return 0;
 }
 
+/** Whether a live device of this name that is open may be used by new flows. Without the lock. */
+static bool offered(const struct host_world *w, const char *name)
+{
+        return w->offers == NULL || w->offers(w->context, name);
+}
+
+/** An open device for new flows; live ones only if they are offered. Under the lock. */
+static struct host_device *usable_device(const struct host_session *s, const char *name, bool live_offered)
+{
+        struct host_device *d = host_device_find(s, name);
+
+        return d != NULL && (d->session != NULL || live_offered) ? d : NULL;
+}
+
 bool host_device_known(void *state, const char *name)
 {
         struct host_session *s = state;
         const struct host_world *w = &s->host->world;
+        bool live_offered = offered(w, name), known;
         struct mapi_error ignored;
         struct host_live live;
         sigset_t mask;
-        bool known;
 
         siglock_take(&s->host->lock, &mask);
-        known = host_device_find(s, name) != NULL;
+        known = usable_device(s, name, live_offered) != NULL;
         siglock_give(&s->host->lock, &mask);
         return known || (w->find_live != NULL && w->find_live(w->context, name, &live, &ignored) == 0);
 }
@@ -179,13 +193,14 @@ static int open_live(struct host_session *s, const struct host_live *live, int w
 static int create_flow(struct host_session *s, const char *device, int wanted, struct mapi_error *err)
 {
         const struct host_world *w = &s->host->world;
+        bool live_offered = offered(w, device);
         struct host_device *d;
         struct host_live live;
         sigset_t mask;
         int r;
 
         siglock_take(&s->host->lock, &mask);
-        d = host_device_find(s, device);
+        d = usable_device(s, device, live_offered);
         r = d == NULL ? 0 : new_flow(s, d, wanted, err);
         siglock_give(&s->host->lock, &mask);
         if (r != 0)

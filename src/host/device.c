@@ -2,12 +2,12 @@
 #include "host/internal.h"
 
 #include "base/futex.h"
+#include "results/event.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -168,7 +168,7 @@ int host_device_new(struct host *h, const struct capture *c, const struct host_d
         d->named = plan->named;
         d->naps = (c->driver->traits & MAPI_DRV_NAPS) != 0;
         d->source_fd = plan->source_fd;
-        d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        d->wake_fd = event_new();
         if (d->wake_fd < 0) {
                 r = mapi_fail(err, NICDRV_PTHR_ERR, "%s", strerror(errno));
                 goto fail;
@@ -214,9 +214,7 @@ struct host_device *host_device_of(struct host *h, const struct device *device)
 
 void host_kick(struct host_device *d)
 {
-        uint64_t one = 1;
-
-        (void)!write(d->wake_fd, &one, sizeof one); /* full counts as kicked */
+        event_signal(d->wake_fd);
 }
 
 static void wait_for(struct host_device *d, bool (*done)(const struct device *))

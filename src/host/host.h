@@ -42,6 +42,8 @@ struct host_world {
         void *context;
         /** The live device of this name or alias. 0, or -3200. */
         int (*find_live)(void *context, const char *name, struct host_live *ret, struct mapi_error *err);
+        /** Whether new flows may use this live device, which is open; the configuration may have taken it away. NULL: they may. */
+        bool (*offers)(void *context, const char *device);
         /** The live device with this id, or with the smallest one above it. 0, or -6157. */
         int (*list_live)(void *context, int id, bool next, struct host_live *ret, struct mapi_error *err);
         /** Opens it. 0, or -code. */
@@ -88,7 +90,7 @@ struct host *host_of(struct host_session *s);
 int host_return_flow(void *state, const char *device, int wanted, struct mapi_error *err);
 int host_return_private(void *state, const struct backend_source *source, int wanted, struct mapi_error *err);
 
-/** An eventfd that wakes the worker of an offline device of this flow; the caller closes it. -1: there is none. */
+/** A descriptor (results/event.h) that wakes the worker of an offline device of this flow; the caller closes it. -1: there is none. */
 int host_kick_fd(void *state, int fd);
 
 /** Around fork(): everything at rest, on again, and in the child: descriptors closed, nothing else touched. */

@@ -223,20 +223,25 @@ int host_stats(void *state, const char *device, struct mapi_stat64 *ret, struct 
         return mapi_fail(err, d != NULL || known ? MAPI_STATS_ERROR : MAPID_NO_DRIVER, "%.200s", device);
 }
 
+/** Of anybody's flow: like all information, it is open to all clients. */
 int host_flow_stats(void *state, int fd, struct mapi_stat64 *ret, struct mapi_error *err)
 {
-        struct host_session *s = state;
+        struct host_session *s = state, *owner = NULL;
         struct engine_account account;
         struct host_device *d;
-        sigset_t mask;
-        struct flow *f = host_lock_flow(s, fd, &mask, err);
         bool connected = false;
+        struct flow *f;
+        sigset_t mask;
 
-        if (f == NULL)
-                return -MAPI_INVALID_FLOW;
+        siglock_take(&s->host->lock, &mask);
+        f = any_flow(s->host, fd, false, &owner);
+        if (f == NULL) {
+                siglock_give(&s->host->lock, &mask);
+                return mapi_fail(err, MAPI_INVALID_FLOW, "%d", fd);
+        }
         d = host_device_of(s->host, engine_flow_device(f));
         host_hold(d, &mask);
-        f = session_flow(s->session, fd);
+        f = any_flow(s->host, fd, false, &owner); /* it may have been closed while we waited */
         connected = f != NULL && engine_flow_connected(f);
         if (connected) {
                 engine_flow_account(f, &account);

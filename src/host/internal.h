@@ -25,7 +25,7 @@ struct host_device {
         uint32_t users;   /* calls that wait on it without the lock */
         uint32_t holders; /* of them, those that want no step to be made */
         struct device *device;
-        int wake_fd;              /* eventfd: kicks the thread */
+        int wake_fd;              /* results/event.h: kicks the thread */
         int source_fd;            /* the driver's descriptor, for the child of a fork */
         _Atomic uint32_t stop;    /* see device.c; a futex word too */
         _Atomic uint32_t waiters; /* on .passed */

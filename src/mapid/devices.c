@@ -3,14 +3,16 @@
 
 #include "mapid/link.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { ANY_ID = 1 << 30, INTERFACES_MAX = 65536, NAMES_MAX = 4096 };
+enum { ANY_ID = 1 << 30, INTERFACES_MAX = 65536, NAMES_MAX = 4096, CONFIGURE_WAIT_S = 2 };
 
 /** A name has one number for good, so that what a client has learnt stays true over a reload. */
 struct known {
@@ -20,6 +22,8 @@ struct known {
 
 struct devices {
         pthread_mutex_t lock;
+        pthread_cond_t configured;
+        unsigned configurations; /* how many there have been */
         devices_ask ask;
         void *context;
         const struct config *config;
@@ -35,6 +39,7 @@ struct devices *devices_new(devices_ask ask, void *context)
         if (d == NULL)
                 return NULL;
         (void)pthread_mutex_init(&d->lock, NULL);
+        (void)pthread_cond_init(&d->configured, NULL);
         d->ask = ask;
         d->context = context;
         d->devgroup = CONFIG_DEVGROUP_NONE;
@@ -49,6 +54,7 @@ void devices_free(struct devices **pd)
         if (d == NULL)
                 return;
         free(d->known);
+        (void)pthread_cond_destroy(&d->configured);
         (void)pthread_mutex_destroy(&d->lock);
         free(d);
 }
@@ -92,6 +98,8 @@ void devices_configure(struct devices *d, const struct config *c, uint32_t devgr
         for (size_t i = 0; i < c->ndrivers; i++)
                 if (offered(d, &c->drivers[i]))
                         (void)number_of(d, c->drivers[i].device);
+        d->configurations++;
+        (void)pthread_cond_broadcast(&d->configured);
         (void)pthread_mutex_unlock(&d->lock);
 }
 
@@ -192,6 +200,19 @@ int devices_find(void *context, const char *name, struct host_live *ret, struct 
         return r == 0 ? 0 : mapi_fail(err, MAPID_NO_DRIVER, "'%.200s' is no device of this mapid", name);
 }
 
+bool devices_offers(void *context, const char *device)
+{
+        struct devices *d = context;
+        const struct config_driver *e;
+        bool offers;
+
+        (void)pthread_mutex_lock(&d->lock);
+        e = open_to_all(d) ? NULL : config_find_driver(d->config, device);
+        offers = open_to_all(d) || (e != NULL && offered(d, e));
+        (void)pthread_mutex_unlock(&d->lock);
+        return offers;
+}
+
 int devices_list(void *context, int id, bool next, struct host_live *ret, struct mapi_error *err)
 {
         struct devices *d = context;
@@ -218,28 +239,50 @@ int devices_list(void *context, int id, bool next, struct host_live *ret, struct
         return mapi_fail(err, MAPI_DEVICE_INFO_ERR, "%d", id);
 }
 
-int devices_open(void *context, const struct host_live *live, struct capture *ret, struct mapi_error *err)
+/** Waits for another configuration than that one. Returns false if none comes. */
+static bool wait_configured(struct devices *d, unsigned seen)
 {
-        struct devices *d = context;
+        struct timespec until;
+        bool came;
+
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += CONFIGURE_WAIT_S;
+        (void)pthread_mutex_lock(&d->lock);
+        while (d->configurations == seen && pthread_cond_timedwait(&d->configured, &d->lock, &until) != ETIMEDOUT)
+                ;
+        came = d->configurations != seen;
+        (void)pthread_mutex_unlock(&d->lock);
+        return came;
+}
+
+/** By the configuration of this moment, *ret_seen. */
+static int open_once(struct devices *d, const char *device, struct capture *ret, unsigned *ret_seen,
+                     struct mapi_error *err)
+{
         struct link_message m = { .kind = LINK_OPEN_DEVICE };
         struct mapi_source src = { .fd = -1 };
         char driver[64] = "afpacket", *options = NULL;
         int fd[MAPI_SOURCE_FDS], r;
         const struct config_driver *e;
         unsigned nfds = 0;
+        bool gone;
 
         (void)pthread_mutex_lock(&d->lock);
-        e = open_to_all(d) ? NULL : config_find_driver(d->config, live->device);
-        if (e != NULL && e->driver != NULL) {
+        *ret_seen = d->configurations;
+        e = open_to_all(d) ? NULL : config_find_driver(d->config, device);
+        gone = !open_to_all(d) && (e == NULL || !offered(d, e));
+        if (e != NULL && !gone) {
                 m.number = (int)(e - d->config->drivers) + 1;
                 (void)snprintf(driver, sizeof driver, "%s", e->driver);
                 options = strdup(e->options);
         }
         (void)pthread_mutex_unlock(&d->lock);
-        (void)snprintf(m.name, sizeof m.name, "%s", live->device);
+        if (gone)
+                return mapi_fail(err, MAPID_NO_DRIVER, "'%.200s' is no device of this mapid any more", device);
+        (void)snprintf(m.name, sizeof m.name, "%s", device);
         r = d->ask(d->context, &m, fd, &nfds, err);
         if (r == 0) {
-                src.name = live->device;
+                src.name = device;
                 src.options = options == NULL || options[0] == '\0' ? NULL : options;
                 src.fd = nfds > 0 ? fd[0] : -1;
                 src.more = nfds > 1 ? &fd[1] : NULL;
@@ -247,5 +290,19 @@ int devices_open(void *context, const struct host_live *live, struct capture *re
                 r = host_open_source(driver, &src, ret, err);
         }
         free(options);
+        return r;
+}
+
+int devices_open(void *context, const struct host_live *live, struct capture *ret, struct mapi_error *err)
+{
+        struct devices *d = context;
+        unsigned seen;
+        int r;
+
+        /* The opener reads a new configuration first: what it does not understand may be answered by the next one, which is
+           on its way to us. */
+        do
+                r = open_once(d, live->device, ret, &seen, err);
+        while (r == -MAPI_CONFIG_ERROR && wait_configured(d, seen));
         return r;
 }

@@ -32,6 +32,7 @@ unsigned devices_count(struct devices *d);
 
 /** For struct host_world, context a struct devices. */
 int devices_find(void *context, const char *name, struct host_live *ret, struct mapi_error *err);
+bool devices_offers(void *context, const char *device);
 int devices_list(void *context, int id, bool next, struct host_live *ret, struct mapi_error *err);
 int devices_open(void *context, const struct host_live *live, struct capture *ret, struct mapi_error *err);
 

@@ -35,6 +35,12 @@ void opener_signals(sigset_t *ret)
 
 /* ---- questions ------------------------------------------------------------------------------------------------------ */
 
+/** The engine process speaks of another configuration than ours: it gets ours in a moment, and asks again (9005). */
+static int other_configuration(const struct link_message *m, struct mapi_error *err)
+{
+        return mapi_fail(err, MAPI_CONFIG_ERROR, "'%.64s' is not configured so any more", m->name);
+}
+
 /** The device with this number in our own configuration, by our own options; the name only tells whether both mean the same. */
 static int open_device(const struct opener_setup *s, const struct link_message *m, int *ret_fds,
                        struct mapi_error *err)
@@ -47,17 +53,18 @@ static int open_device(const struct opener_setup *s, const struct link_message *
         if (memchr(m->name, '\0', sizeof m->name) == NULL)
                 return mapi_fail(err, MAPID_NO_DRIVER, "a device without a name");
         if (m->number == 0) {
-                if (c->ndrivers > 0 || strlen(m->name) >= IF_NAMESIZE || strchr(m->name, '/') != NULL)
-                        return mapi_fail(err, MAPID_NO_DRIVER, "'%.64s' is not configured", m->name);
+                if (strlen(m->name) >= IF_NAMESIZE || strchr(m->name, '/') != NULL)
+                        return mapi_fail(err, MAPID_NO_DRIVER, "'%.64s' is no interface", m->name);
+                if (c->ndrivers > 0)
+                        return other_configuration(m, err);
         } else {
                 const struct config_driver *e;
 
                 if (m->number < 0 || (size_t)m->number > c->ndrivers)
-                        return mapi_fail(err, MAPID_NO_DRIVER, "device %d", m->number);
+                        return other_configuration(m, err);
                 e = &c->drivers[m->number - 1];
                 if (strcmp(e->device, m->name) != 0 || e->driver == NULL)
-                        return mapi_fail(err, MAPID_NO_DRIVER, "'%.64s': the configuration has just changed",
-                                         m->name);
+                        return other_configuration(m, err);
                 src.options = e->options[0] == '\0' ? NULL : e->options;
                 name = e->driver;
         }

@@ -84,6 +84,11 @@ static int find_live(void *context, const char *name, struct host_live *ret, str
         return devices_find(((struct process *)context)->devices, name, ret, err);
 }
 
+static bool offers_live(void *context, const char *device)
+{
+        return devices_offers(((struct process *)context)->devices, device);
+}
+
 static int list_live(void *context, int id, bool next, struct host_live *ret, struct mapi_error *err)
 {
         return devices_list(((struct process *)context)->devices, id, next, ret, err);
@@ -228,6 +233,7 @@ static int prepare(struct process *p)
         struct host_options options = {
                 .world = { .context = p,
                            .find_live = find_live,
+                           .offers = offers_live,
                            .list_live = list_live,
                            .open_live = open_live,
                            .event = device_event,

@@ -1,20 +1,22 @@
 /*
- * Telling somebody who polls that there may be something to read: a descriptor that becomes readable.
+ * A descriptor by which one process tells another that there may be something to read: it becomes readable for poll and epoll.
  *
- * It is an eventfd, or one end of a pair of stream sockets whose other end is polled. Both sides of an eventfd share one set
- * of flags and one counter, so a reader can make a writer block: between processes that do not trust one another it must be
- * a pair of sockets. Those also tell the reader when the writer's process has ended. Who polls a socket cannot make it readable
- * himself: a reader that has to (ring_reader.h) takes an eventfd of his own beside it, for example both in one epoll instance.
+ * It is a timer (timerfd_create(2)) that is set to expire at once. An eventfd would be the obvious choice, but whoever shares
+ * one with us can take away its O_NONBLOCK and fill it up, and then our write waits for him. Setting a timer never waits.
+ * Both sides may signal and both may clear; how often it was signalled is not told.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
 #ifndef RESULTS_EVENT_H
 #define RESULTS_EVENT_H
 
-/** Makes the other side readable, if it is not. Never blocks on a socket; an eventfd must be EFD_NONBLOCK. -1: does nothing. */
+/** A new one, not readable, closed on exec. -1 with errno set. */
+int event_new(void);
+
+/** Makes it readable, now or within microseconds; whoever polls is woken. -1: does nothing. Any thread, and signal handlers. */
 void event_signal(int fd);
 
-/** The reader's: makes it unreadable, until the next signal. An eventfd must be EFD_NONBLOCK. */
+/** Makes it unreadable, until the next signal. May wait if somebody who shares it has taken away O_NONBLOCK: the reader's only. */
 void event_clear(int fd);
 
 #endif

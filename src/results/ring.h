@@ -28,7 +28,7 @@ struct ring {
         /* cold */
         int fd;
         uint32_t generation;
-        int event_fd; /* borrowed: signalled whenever the reader is woken; -1: none */
+        int event_fd;        /* borrowed: signalled whenever the reader is woken; -1: none */
         size_t mapped_bytes; /* quota taken */
         struct quota *quota;
 };

@@ -48,7 +48,7 @@ enum ring_state ring_reader_next(struct ring_reader *r, void **ret_record);
  *     1. makes the descriptor unreadable (event_clear()),
  *     2. announces itself here,
  *     3. looks once more at all rings of its flow (ring_reader_news()): if one has something, it makes the descriptor readable
- *        again or reads on, because the descriptor is one for all of them and step 1 may have taken another ring's wake-up,
+ *        again (event_signal()) or reads on: there is one for all of them, and step 1 may have taken another ring's wake-up,
  *     4. and may poll then.
  * At RING_FINISHED it leaves the descriptor as it is, readable for good. There is no ring_reader_awake() for it: an announcement
  * that has been answered means nothing, until the next one.

@@ -20,7 +20,7 @@ struct serve_session {
         int (*return_flow)(void *state, const char *device, int wanted, struct mapi_error *err);
         int (*return_private)(void *state, const struct backend_source *source, int wanted,
                               struct mapi_error *err);
-        /** An eventfd that wakes the worker which waits for room in a ring of this flow; the caller closes it. -1: there is none. */
+        /** A descriptor (results/event.h) that wakes the worker which waits for room in a ring of this flow; the caller closes it. -1: there is none. */
         int (*kick_fd)(void *state, int fd);
         uint32_t string_bytes; /* of one string argument at the most */
 };

@@ -58,6 +58,17 @@ void api_not_with_sanitizers(const char *what)
                 api_skip("the sanitizer's own locks do not bear %s", what);
 }
 
+int api_served(void)
+{
+        return getenv("TEST_MAPID_SOCKET") != NULL;
+}
+
+void api_only_embedded(const char *why)
+{
+        if (api_served())
+                api_skip("embedded only: %s", why);
+}
+
 unsigned api_slowness(void)
 {
         return SLOWNESS;
@@ -439,7 +450,8 @@ int api_main(const struct api_case *cases, size_t n, int argc, char **argv)
 
         (void)unsetenv("MAPI_DEBUG");
         (void)unsetenv("MAPI_DEVICE_MAP");
-        (void)unsetenv("MAPI_BACKEND");
+        if (!api_served())
+                (void)unsetenv("MAPI_BACKEND");
         (void)unsetenv("MAPI_MEMORY_MAX");
         (void)signal(SIGPIPE, SIG_IGN);
         (void)snprintf(folder, sizeof folder, "%s/mapi-api.XXXXXX", tmp != NULL ? tmp : "/tmp");

@@ -44,6 +44,12 @@ void api_leaves_open(void);
 /** Ends the case where a sanitizer's own locks do not bear what it does: fork with threads, or exit out of any signal. */
 void api_not_with_sanitizers(const char *what);
 
+/** Whether mapid runs the flows: the tests are run a second time that way (tests/daemon/with_mapid.py). */
+int api_served(void);
+
+/** Ends the case if mapid runs the flows: it is about what only the engine in the own process does. */
+void api_only_embedded(const char *why);
+
 /** 1, or more where everything takes longer: for limits, and as a divisor of counts. */
 unsigned api_slowness(void);
 

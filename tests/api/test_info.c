@@ -200,6 +200,12 @@ static unsigned long long count_on(const char *device)
         return n;
 }
 
+/** How many devices the information counts before those of the backend: mapid's own come first, a program's names are not its. */
+static int mapped(int n)
+{
+        return api_served() ? 0 : n;
+}
+
 static void set_map(const char *map)
 {
         check_equal(setenv("MAPI_DEVICE_MAP", map, 1), 0);
@@ -243,15 +249,17 @@ static void map_devices(void)
         check_fails(mapi_create_flow("eth"), MAPID_NO_DRIVER);
         check_fails(mapi_create_flow("ETH0"), MAPID_NO_DRIVER);
         check_fails(mapi_create_flow("eth0=a.pcap"), MAPID_NO_DRIVER);
-        for (; id < 6; id = info.id) {
+        for (; id < mapped(6); id = info.id) {
                 check_ok(mapi_get_next_device_info(id, &info));
                 check_equal(info.id, id + 1);
                 check(strcmp(info.alias, "No alias") == 0);
         }
-        check_behind_map(6);
-        check_ok(mapi_get_device_info(2, &info));
-        check(strcmp(info.device, "eth 1") == 0);
-        check(strcmp(info.description, "b with blanks.pcap") == 0);
+        check_behind_map(mapped(6));
+        if (!api_served()) {
+                check_ok(mapi_get_device_info(2, &info));
+                check(strcmp(info.device, "eth 1") == 0);
+                check(strcmp(info.description, "b with blanks.pcap") == 0);
+        }
         check_fails(mapi_get_device_info(0, &info), MAPI_DEVICE_INFO_ERR);
         check_fails(mapi_get_next_device_info(INT_MAX, &info), MAPI_DEVICE_INFO_ERR);
 
@@ -285,8 +293,9 @@ static void map_grammar(void)
         check_equal(count_on("x"), 5); /* the first that says something */
         check_fails(mapi_create_flow("noequals"), MAPID_NO_DRIVER);
         check_fails(mapi_create_flow(""), MAPID_NO_DRIVER);
-        check_ok(mapi_get_device_info(2, &info));
-        check_behind_map(2);
+        if (!api_served())
+                check_ok(mapi_get_device_info(2, &info));
+        check_behind_map(mapped(2));
         set_map("b.pcap=a.pcap"); /* a name in the map comes before a file of that name */
         check_equal(count_on("b.pcap"), 5);
         check_equal(unsetenv("MAPI_DEVICE_MAP"), 0);
@@ -322,6 +331,8 @@ static void long_map(void)
                 else
                         check_equal(mapi_create_flow(name), -1);
         }
+        if (api_served())
+                return;
         check_ok(mapi_get_device_info(ENTRIES, &info));
         check_equal(strlen(info.description), sizeof info.description - 1);
 }

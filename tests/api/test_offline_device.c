@@ -240,6 +240,7 @@ static void out_of_descriptors(void)
         struct api_held before;
         int fd[200], n = 0, flows = 0;
 
+        api_only_embedded("the descriptors are mapid's");
         check_ok(mapi_close_flow(check_ok(mapi_create_flow(api_trace("demo.pcap")))));
         before = api_count_held();
         check_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);

@@ -197,6 +197,7 @@ static void limit(void)
         char *device;
         int a, b, turns = 0;
 
+        api_only_embedded("MAPI_MEMORY_MAX");
         check_equal(setenv("MAPI_MEMORY_MAX", "8000000", 1), 0);
         make_big(160000, &t);
         device = big_device();
@@ -228,6 +229,7 @@ static void limit_then_close(void)
         size_t n;
         int a, b;
 
+        api_only_embedded("MAPI_MEMORY_MAX");
         check_equal(setenv("MAPI_MEMORY_MAX", "8000000", 1), 0);
         make_big(160000, &t);
         device = big_device();
@@ -252,6 +254,7 @@ static void limit_is_given_back(void)
         struct trace t;
         size_t n = 0;
 
+        api_only_embedded("MAPI_MEMORY_MAX");
         check_equal(setenv("MAPI_MEMORY_MAX", "12000000", 1), 0);
         make_big(80000, &t);
         for (int i = 0; i < 40; i++) {
@@ -278,6 +281,7 @@ static void limit_too_small(void)
 {
         int fd;
 
+        api_only_embedded("MAPI_MEMORY_MAX");
         check_equal(setenv("MAPI_MEMORY_MAX", "1000000", 1), 0);
         fd = check_ok(mapi_create_flow(api_trace("demo.pcap")));
         check_fails(mapi_apply_function(fd, "TO_BUFFER"), MAPI_LIMIT_ERROR);

@@ -16,6 +16,10 @@ import sys
 
 TIMEOUT_S = 60  # nothing waits for it, but a program that hangs
 
+# tests/daemon/with_mapid.py runs everything a second time, served by a mapid.
+SERVED = ({'MAPI_BACKEND': 'local', 'MAPI_SOCKET': os.environ['TEST_MAPID_SOCKET']}
+          if 'TEST_MAPID_SOCKET' in os.environ else {})
+
 failures = []
 
 
@@ -32,6 +36,7 @@ def expect(what, got, want):
 def run(*command):
     env = {key: value for key, value in os.environ.items() if not key.startswith('MAPI_')}
     env['MAPI_BACKEND'] = 'embedded'
+    env.update(SERVED)
     return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                           timeout=TIMEOUT_S)
 

@@ -23,6 +23,10 @@ import threading
 
 TIMEOUT_S = 60  # nothing waits for it, but a program that hangs
 
+# tests/daemon/with_mapid.py runs everything a second time, served by a mapid.
+SERVED = ({'MAPI_BACKEND': 'local', 'MAPI_SOCKET': os.environ['TEST_MAPID_SOCKET']}
+          if 'TEST_MAPID_SOCKET' in os.environ else {})
+
 # What surrounds the two listings that are not whole programs.
 WHOLE = {
     'list_libraries': '#include <stdio.h>\n#include <mapi.h>\nint main() {\n%s   return 0;\n}\n',
@@ -125,6 +129,7 @@ class Runner:
     def environment(self, device):
         env = {key: value for key, value in os.environ.items() if not key.startswith('MAPI_')}
         env['MAPI_BACKEND'] = 'embedded'
+        env.update(SERVED)
         if device is not None:
             env['MAPI_DEVICE_MAP'] = f'eth0={device}'
         return env

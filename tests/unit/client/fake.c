@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -75,7 +74,8 @@ static struct fake_function *function_of(struct fake *s, int number, int fid)
         return &f->function[fid - 1];
 }
 
-/* ---- lives ------------------------------------------------------------------------------------------------------- */
+/* ---- lives
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int away(struct mapi_error *err)
 {
@@ -111,6 +111,7 @@ static void build(struct fake *s, struct fake_flow *f)
                                                 NULL),
                                  0);
                 assert_int_equal(ring_init(&fn->ring, 4096, fn->place.mem, NULL, NULL), 0);
+                fn->ring.event_fd = f->event_fd > 0 ? f->event_fd : -1;
         }
 }
 
@@ -131,11 +132,11 @@ static void signal_events(struct fake *s)
 /** As a mapid that is killed: nothing is told to anybody but through the epoch. */
 void fake_away(struct fake *s)
 {
-        atomic_fetch_add(&s->epoch, 1);
         for (unsigned i = 0; i < FAKE_FLOWS; i++)
                 if (s->flow[i].connected)
                         tear(&s->flow[i]);
         segments_free(&s->segments);
+        atomic_fetch_add(&s->epoch, 1); /* from here on a reader in another thread may go on */
         signal_events(s);
 }
 
@@ -155,7 +156,8 @@ void fake_again(struct fake *s)
         atomic_fetch_add(&s->epoch, 2);
 }
 
-/* ---- what a worker does -------------------------------------------------------------------------------------------- */
+/* ---- what a worker does
+ * -------------------------------------------------------------------------------------------- */
 
 void fake_count(struct fake *s, int number, int fid, uint64_t value)
 {
@@ -172,15 +174,6 @@ void fake_status(struct fake *s, int number, enum mapi_flow_status status, int e
         __atomic_store_n(&shared->status, status, __ATOMIC_RELEASE);
 }
 
-static void publish(struct fake_flow *f, struct fake_function *fn)
-{
-        bool announced = __atomic_load_n(&fn->ring.reader->waiting, __ATOMIC_SEQ_CST) != 0;
-
-        ring_publish(&fn->ring, true);
-        if (announced && f->event_fd > 0)
-                (void)!write(f->event_fd, &(uint64_t){ 1 }, 8);
-}
-
 void fake_packets(struct fake *s, int number, int fid, unsigned first, unsigned n)
 {
         struct fake_function *fn = function_of(s, number, fid);
@@ -191,7 +184,12 @@ void fake_packets(struct fake *s, int number, int fid, unsigned first, unsigned 
 
                 assert_true(ring_put(&fn->ring, &v));
         }
-        publish(fake_find(s, number), fn);
+        ring_publish(&fn->ring, true);
+}
+
+void fake_wake(struct fake *s, int number, int fid)
+{
+        ring_wake(&function_of(s, number, fid)->ring);
 }
 
 void fake_end(struct fake *s, int number, int fid)
@@ -220,7 +218,8 @@ const char *fake_text(void)
         return text;
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------- */
+/* ---- the table
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int fake_open(const struct backend_options *options, void **ret_state, struct mapi_error *err)
 {
@@ -469,7 +468,6 @@ static int fake_trace_error(void *state, int fd, struct mapi_error *err)
 
 static int fake_file_error(void *state, int fd, int fid, struct mapi_error *err)
 {
-        (void)state;
         (void)fd;
         (void)fid;
         (void)err;
@@ -512,9 +510,6 @@ static int fake_function_info(void *state, int fd, int fid, bool next, mapi_func
 
 static int fake_device_info(void *state, int id, bool next, mapi_device_info_t *ret, struct mapi_error *err)
 {
-        (void)state;
-        (void)ret;
-        (void)next;
         return mapi_fail(err, MAPI_DEVICE_INFO_ERR, "%d", id);
 }
 
@@ -530,9 +525,6 @@ static int fake_library_info(void *state, int library, mapi_lib_info_t *ret, str
 static int fake_libfunct_info(void *state, int library, int number, mapi_libfunct_info_t *ret,
                               struct mapi_error *err)
 {
-        (void)state;
-        (void)ret;
-        (void)library;
         return mapi_fail(err, MAPI_FUNCTION_INFO_ERR, "%d", number);
 }
 
@@ -561,6 +553,8 @@ static int fake_event_fd(void *state, int fd, struct mapi_error *err)
                 return away(err);
         if (f->event_fd == 0)
                 f->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        for (int i = 0; i < f->n; i++)
+                f->function[i].ring.event_fd = f->event_fd;
         return f->event_fd;
 }
 

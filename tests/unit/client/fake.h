@@ -1,6 +1,6 @@
 /*
- * A mapid that is in the test: a table of calls which serves real segments and packet rings, and goes away, comes back and
- * loses flows when the test wants it to. Every path that is a socket has one of its own behind it.
+ * A mapid that is in the test: a table of calls which serves real segments and packet rings, and goes away, comes
+ * back and loses flows when the test wants it to. Every path that is a socket has one of its own behind it.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -64,7 +64,8 @@ struct fake *fake_last(void);
 
 struct fake_flow *fake_find(struct fake *s, int number);
 
-/** Away, and back with everything new but the flows that are lost. again: nothing was away, but readers shall look. */
+/** Away, and back with everything new but the flows that are lost. again: nothing was away, but readers
+ * shall look. */
 void fake_away(struct fake *s);
 void fake_return(struct fake *s);
 void fake_again(struct fake *s);
@@ -76,6 +77,7 @@ void fake_status(struct fake *s, int number, enum mapi_flow_status status, int e
 /** Packets whose wirelen are first, first + 1 and so on. */
 void fake_packets(struct fake *s, int number, int fid, unsigned first, unsigned n);
 void fake_end(struct fake *s, int number, int fid);
+void fake_wake(struct fake *s, int number, int fid); /* although nothing came */
 void fake_grow(struct fake *s, int number, int fid);
 
 /** The error that the calling thread has, which is cleared. */

@@ -5,6 +5,7 @@
 #include "client/local.h"
 #include "scripted.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -31,7 +32,8 @@ static inline void *open_state(struct scripted *s)
         struct mapi_error err = { 0 };
         void *state = NULL;
 
-        local_times.backoff_first = local_times.backoff_max = 1;
+        if (local_times.backoff_first == 100)
+                local_times.backoff_first = local_times.backoff_max = 1;
         if (backend_local.open(&options, &state, &err) < 0)
                 fail_msg("%s", err.text);
         return state;
@@ -95,8 +97,8 @@ static int call_describe(void *state, struct mapi_error *err)
 
 static int call_apply(void *state, struct mapi_error *err)
 {
-        struct mapi_value v[2] = { { .str = "a", .fd = sealed_memory(1) },
-                                   { .str = "b", .fd = sealed_memory(1) } };
+        struct mapi_value v[2] = { { .str = "a", .fd = open("/dev/null", O_WRONLY | O_CLOEXEC) },
+                                   { .str = "b", .fd = open("/dev/null", O_WRONLY | O_CLOEXEC) } };
 
         return backend_local.apply(state, 2, "TWO_FILES", v, 2, err);
 }
@@ -226,5 +228,53 @@ static const struct call calls[] = {
         { "close_flow", call_close, "close_flow 2", false, true },
         { NULL, NULL, NULL, false, false },
 };
+
+/* ---- what several tests do ------------------------------------------------------------------------------------- */
+
+static inline uint32_t epoch_of(void *state)
+{
+        return atomic_load(backend_local.epoch(state));
+}
+
+/** Waits until there is another life with this number. */
+static inline void await_epoch(void *state, uint32_t wanted)
+{
+        uint32_t now;
+
+        while ((now = epoch_of(state)) != wanted)
+                backend_local.await(state, now, -1);
+}
+
+static __attribute__((unused)) struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        bool go, there;
+} gate = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static inline void gate_set(bool *what)
+{
+        (void)pthread_mutex_lock(&gate.mutex);
+        *what = true;
+        (void)pthread_cond_broadcast(&gate.changed);
+        (void)pthread_mutex_unlock(&gate.mutex);
+}
+
+static inline void gate_wait(bool *what)
+{
+        (void)pthread_mutex_lock(&gate.mutex);
+        while (!*what)
+                (void)pthread_cond_wait(&gate.changed, &gate.mutex);
+        *what = false;
+        (void)pthread_mutex_unlock(&gate.mutex);
+}
+
+static inline void apply_file(void *state, int flow, const char *path)
+{
+        struct mapi_value v[3] = { { .num = 0, .fd = -1 }, { .str = "out", .fd = -1 }, { .u64 = 9, .fd = -1 } };
+        struct mapi_error err;
+
+        v[1].fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(backend_local.apply(state, flow, "TO_FILE", v, 3, &err), 1);
+}
 
 #endif

@@ -126,8 +126,10 @@ void scripted_send_done(struct scripted *s, uint64_t id)
 
 static void hang_up(struct scripted *s)
 {
-        if (s->conn >= 0)
+        if (s->conn >= 0) {
+                (void)shutdown(s->conn, SHUT_RDWR); /* at once, even if the thread polls it */
                 (void)close(s->conn);
+        }
         s->conn = -1;
 }
 
@@ -423,81 +425,6 @@ void scripted_answer(struct scripted *s, const Mapi__Envelope *q, struct protoco
         }
 }
 
-/* ---- noting -------------------------------------------------------------------------------------------------------- */
-
-static void note_apply(struct scripted *s, const Mapi__Apply *m, unsigned nfds)
-{
-        char line[SCRIPTED_LINE];
-        int at = snprintf(line, sizeof line, "apply %d %s(", m->flow, m->name);
-
-        for (size_t i = 0; i < m->n_value && at > 0 && at < SCRIPTED_LINE - 40; i++) {
-                const Mapi__Value *v = m->value[i];
-
-                switch (v->is_case) {
-                case MAPI__VALUE__IS_TEXT:
-                        at += snprintf(line + at, sizeof line - (size_t)at, "'%.16s'", v->text);
-                        break;
-                case MAPI__VALUE__IS_NUMBER:
-                        at += snprintf(line + at, sizeof line - (size_t)at, "%lld", (long long)v->number);
-                        break;
-                case MAPI__VALUE__IS_NATURAL:
-                        at += snprintf(line + at, sizeof line - (size_t)at, "%lluu",
-                                       (unsigned long long)v->natural);
-                        break;
-                case MAPI__VALUE__IS_FILE:
-                        at += snprintf(line + at, sizeof line - (size_t)at, "file");
-                        break;
-                default:
-                        at += snprintf(line + at, sizeof line - (size_t)at, "none");
-                }
-                at += snprintf(line + at, sizeof line - (size_t)at, i + 1 < m->n_value ? ", " : "");
-        }
-        scripted_note(s, "%s) %u", line, nfds);
-}
-
-static void note(struct scripted *s, const Mapi__Envelope *q, unsigned nfds)
-{
-        switch (q->body_case) {
-        case MAPI__ENVELOPE__BODY_HELLO:
-                scripted_note(s, "hello %u-%u", q->hello->version_min, q->hello->version_max);
-                break;
-        case MAPI__ENVELOPE__BODY_CREATE_DEVICE:
-                scripted_note(s, "create_device %s %u", q->create_device->source->driver, nfds);
-                break;
-        case MAPI__ENVELOPE__BODY_START_DEVICE:
-                scripted_note(s, "start_device %s", q->start_device->device);
-                break;
-        case MAPI__ENVELOPE__BODY_DELETE_DEVICE:
-                scripted_note(s, "delete_device %s", q->delete_device->device);
-                break;
-        case MAPI__ENVELOPE__BODY_CREATE_FLOW:
-                if (q->create_flow->on_case == MAPI__CREATE_FLOW__ON_DEVICE)
-                        scripted_note(s, "create_flow %s wanted %u", q->create_flow->device,
-                                      q->create_flow->wanted);
-                else
-                        scripted_note(s, "create_flow private %s %u wanted %u", q->create_flow->source->driver,
-                                      nfds, q->create_flow->wanted);
-                break;
-        case MAPI__ENVELOPE__BODY_DESCRIBE:
-                scripted_note(s, "describe %d %s", q->describe->flow, q->describe->name);
-                break;
-        case MAPI__ENVELOPE__BODY_APPLY:
-                note_apply(s, q->apply, nfds);
-                break;
-        case MAPI__ENVELOPE__BODY_CONNECT:
-                scripted_note(s, "connect %d", q->connect->flow);
-                break;
-        case MAPI__ENVELOPE__BODY_CLOSE_FLOW:
-                scripted_note(s, "close_flow %d", q->close_flow->flow);
-                break;
-        case MAPI__ENVELOPE__BODY_EVENT_FD:
-                scripted_note(s, "event_fd %d", q->event_fd->flow);
-                break;
-        default:
-                scripted_note(s, "request %d", (int)q->body_case);
-        }
-}
-
 /* ---- the thread ------------------------------------------------------------------------------------------------------ */
 
 static void listen_now(struct scripted *s)
@@ -517,9 +444,14 @@ static void serve_one(struct scripted *s)
         struct protocol_pool pool;
         Mapi__Envelope *q;
         scripted_hook hook;
-        int r;
+        int r, conn;
 
-        r = protocol_recv(s->conn, s->in, 0, &received, NULL, NULL);
+        (void)pthread_mutex_lock(&s->mutex);
+        conn = s->conn;
+        (void)pthread_mutex_unlock(&s->mutex);
+        if (conn < 0) /* the test has hung up */
+                return;
+        r = protocol_recv(conn, s->in, 0, &received, NULL, NULL);
         if (r != 1) {
                 scripted_hang_up(s);
                 scripted_note(s, "eof");
@@ -530,7 +462,7 @@ static void serve_one(struct scripted *s)
         (void)pthread_mutex_lock(&s->mutex);
         hook = s->hook;
         (void)pthread_mutex_unlock(&s->mutex);
-        note(s, q, received.nfds);
+        scripted_note_request(s, q, received.nfds);
         protocol_close_fds(&received, 0); /* before the answer: who has it may count descriptors */
         if (hook == NULL || !hook(s, q, &received))
                 scripted_answer(s, q, &received);
@@ -572,7 +504,7 @@ static void *run(void *argument)
                         (void)pthread_mutex_lock(&s->mutex);
                         if (s->listen_fd > 0)
                                 s->conn = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-                        s->connections += s->conn >= 0;
+                        memset(s->flow, 0, sizeof s->flow); /* a new session has none */
                         (void)pthread_mutex_unlock(&s->mutex);
                 }
         }
@@ -627,7 +559,6 @@ void scripted_leave(struct scripted *s)
 void scripted_come(struct scripted *s)
 {
         (void)pthread_mutex_lock(&s->mutex);
-        memset(s->flow, 0, sizeof s->flow);
         s->listen_fd = 0; /* the thread opens it */
         wake(s);
         while (s->listen_fd == 0)

@@ -37,8 +37,6 @@ struct scripted {
 
         char log[SCRIPTED_LOG][SCRIPTED_LINE];
         unsigned nlog;
-        unsigned connections;
-
         int next_flow, next_device;
         struct {
                 int number, functions;
@@ -62,6 +60,7 @@ void scripted_await(struct scripted *s, const char *line, unsigned times);
 /** All lines since the last call, joined by newlines. */
 const char *scripted_lines(struct scripted *s);
 void scripted_note(struct scripted *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void scripted_note_request(struct scripted *s, const Mapi__Envelope *request, unsigned nfds);
 
 /** From the hook, or while nothing is under way. */
 void scripted_send(struct scripted *s, uint64_t id, Mapi__Envelope *e, const int *fds, unsigned nfds);

@@ -1,4 +1,5 @@
-/* Who runs the flows: the order of sockets, what refuses, what is said about it. SPDX-License-Identifier: BSD-2-Clause */
+/* Who runs the flows: the order of sockets, what refuses, what is said about it.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "fake.h"
 
 #include <fcntl.h>

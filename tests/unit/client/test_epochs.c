@@ -1,4 +1,5 @@
-/* Results and information while mapid is away, when it is back, and when flows were lost. SPDX-License-Identifier: BSD-2-Clause */
+/* Results and information while mapid is away, when it is back, and when flows were lost.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "fake.h"
 
 #include <stdio.h>
@@ -227,7 +228,9 @@ static void errors_while_away(void **unused)
         assert_int_equal(mapi_flow_stats64(fd, &stats), -1);
         assert_int_equal(fake_error(), MCOM_SOCKET_ERROR);
         assert_int_equal(mapi_close_flow(unconnected), 0);
+        assert_int_equal(mapped(), 1);
         assert_int_equal(mapi_close_flow(fd), 0);
+        assert_int_equal(mapped(), 0); /* nobody will ask for it again */
         assert_null(mapi_read_results(fd, 1));
         assert_int_equal(fake_error(), MAPI_INVALID_FLOW);
         fake_return(s);

@@ -1,4 +1,5 @@
-/* Descriptors for poll: readable whenever there may be something to read, silent after NULL. SPDX-License-Identifier: BSD-2-Clause */
+/* Descriptors for poll: readable whenever there may be something to read, silent after NULL.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "fake.h"
 
 #include <poll.h>
@@ -44,6 +45,11 @@ static void puts_two(struct fake *s)
         fake_packets(s, flow, 1, 1, 2);
 }
 
+static void wakes(struct fake *s)
+{
+        fake_wake(s, flow, 1);
+}
+
 static void one_ring(void **unused)
 {
         int fd = event_flow(1), event;
@@ -64,6 +70,13 @@ static void one_ring(void **unused)
                 assert_int_equal(read_all(fd, 1, 0), 0);
                 assert_false(readable(event));
         }
+        fake_hook[FAKE_WAITING] =
+                wakes; /* the worker wants readers to look: that is cleared, and announced anew */
+        assert_int_equal(read_all(fd, 1, 0), 0);
+        assert_false(readable(event));
+        fake_packets(mapid, fd, 1, 1, 1);
+        assert_true(readable(event));
+        assert_int_equal(read_all(fd, 1, 0), 1);
         fake_hook[FAKE_WAITING] = puts_two; /* while the reader is about to say that there is nothing */
         assert_int_equal(read_all(fd, 1, 0), 2);
         assert_false(readable(event));

@@ -1,6 +1,5 @@
 /*
- * mapid goes away and comes back: what calls say meanwhile, what is asked to make everything anew, what is lost, and that
- * nothing is left behind at the end or in the child of a fork.
+ * mapid goes away and comes back: what calls say meanwhile, what is asked to make everything anew, and what is lost.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -9,23 +8,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 static const struct backend *const b = &backend_local;
-
-static uint32_t epoch_of(void *state)
-{
-        return atomic_load(b->epoch(state));
-}
-
-/** Waits until there is another life with this number. */
-static void await_epoch(void *state, uint32_t wanted)
-{
-        uint32_t now;
-
-        while ((now = epoch_of(state)) != wanted)
-                b->await(state, now, -1);
-}
 
 /* ---- in the middle of every call ---------------------------------------------------------------------------------- */
 
@@ -104,15 +88,6 @@ static off_t size_of(const char *path)
         return stat(path, &st) == 0 ? st.st_size : -1;
 }
 
-static void apply_file(void *state, int flow, const char *path)
-{
-        struct mapi_value v[3] = { { .num = 0, .fd = -1 }, { .str = "out", .fd = -1 }, { .u64 = 9, .fd = -1 } };
-        struct mapi_error err;
-
-        v[1].fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        assert_int_equal(b->apply(state, flow, "TO_FILE", v, 3, &err), 1);
-}
-
 static void test_everything_anew(void **unused)
 {
         unsigned before = open_descriptors();
@@ -124,6 +99,7 @@ static void test_everything_anew(void **unused)
         struct pollfd p = { .events = POLLIN };
         struct backend_place place;
         struct mapi_error err;
+        uint64_t count;
         int event_fd;
 
         (void)snprintf(trace, sizeof trace, "%s/t.pcap", s->dir);
@@ -159,7 +135,8 @@ static void test_everything_anew(void **unused)
         scripted_leave(s);
         await_epoch(state, 1);
         p.fd = event_fd;
-        assert_int_equal(poll(&p, 1, 0), 1); /* readable: it has gone */
+        assert_int_equal(poll(&p, 1, -1), 1); /* readable: it has gone */
+        assert_int_equal(read(event_fd, &count, sizeof count), sizeof count);
         assert_int_equal(b->place(state, 2, 0, &place, &err), -MCOM_SOCKET_ERROR);
         assert_int_equal(b->flow_create(state, "eth0", &err), -MCOM_SOCKET_ERROR);
         assert_non_null(strstr(err.text, "is away"));
@@ -170,7 +147,7 @@ static void test_everything_anew(void **unused)
         s->next_device = 7;
         scripted_come(s);
         await_epoch(state, 2);
-        assert_int_equal(poll(&p, 1, 0), 1); /* and again: it has come back */
+        assert_int_equal(poll(&p, 1, -1), 1); /* and again: it has come back */
         assert_string_equal(scripted_lines(s),
                             "hello 1-1\ncreate_device trace 1\n"
                             "create_flow private trace 1 wanted 1\ncreate_flow eth0 wanted 2\n"
@@ -201,11 +178,11 @@ static void test_everything_anew(void **unused)
         await_epoch(state, 6);
         (void)scripted_lines(s);
         assert_false(b->device_known(state, "dev@1"));
-        for (int i = 1; i <= 5; i++)
-                assert_int_equal(b->close_flow(state, i, &err), 0);
+        for (int i = 1; i <= 6; i++)
+                assert_int_equal(b->close_flow(state, i, &err), i == 5 ? -MAPI_INVALID_FLOW : 0);
         assert_string_equal(scripted_lines(s),
-                            "close_flow 1\nclose_flow 2\nclose_flow 3\nclose_flow 4\nclose_flow 5\n"
-                            "delete_device dev@2\n");
+                            "close_flow 1\nclose_flow 2\nclose_flow 3\nclose_flow 4\nclose_flow 6\n"
+                            "delete_device dev@3\n");
         b->close(state);
         for (char **f = (char *[]){ trace, offline, live, live1, live2, NULL }; *f != NULL; f++)
                 (void)unlink(*f);
@@ -248,14 +225,15 @@ static bool some_missing(struct scripted *s, const Mapi__Envelope *q, struct pro
 static void test_lost_flows(void **unused)
 {
         struct scripted *s = scripted_start();
-        void *state = open_state(s);
+        struct local_times usual = local_times;
+        void *state = (local_times.retry = 1, open_state(s));
         struct backend_source source = { .driver = "trace", .name = "-" };
         struct backend_place place;
         struct mapi_error err;
         int p[2], deleted;
         char path[128];
 
-        local_times.retry = 1;
+        local_times = usual;
         (void)snprintf(path, sizeof path, "%s/deleted", s->dir);
         file_with(path, "x");
         deleted = open(path, O_RDONLY | O_CLOEXEC);
@@ -297,9 +275,15 @@ static void test_lost_flows(void **unused)
         assert_int_equal(epoch_of(state), 2);
 
         scripted_set_hook(s, NULL, NULL);
-        await_epoch(state, 4); /* flows 1 and 2 are back: readers look again */
-        assert_int_equal(b->place(state, 1, 0, &place, &err), 0);
-        assert_int_equal(b->place(state, 2, 0, &place, &err), 0);
+        for (int i = 1; i <= 2; i++) { /* they come back, and readers look again; in one epoch or in two */
+                uint32_t epoch = epoch_of(state);
+
+                if (b->place(state, i, 0, &place, &err) < 0) {
+                        b->await(state, epoch, -1);
+                        i--;
+                }
+        }
+        assert_true(epoch_of(state) == 4 || epoch_of(state) == 6);
         assert_int_equal(b->place(state, 3, 0, &place, &err),
                          -MCOM_SOCKET_ERROR); /* this mapid will not do better */
         for (int i = 1; i <= 6; i++)
@@ -307,7 +291,6 @@ static void test_lost_flows(void **unused)
         assert_int_equal(b->close_flow(state, 4, &err), -MAPI_INVALID_FLOW);
         b->close(state);
         scripted_stop(s);
-        local_times.retry = 2000;
 }
 
 /* ---- closing and asking meanwhile ---------------------------------------------------------------------------------------- */
@@ -337,29 +320,6 @@ static void test_close_while_away(void **unused)
         b->close(state);
         (void)unlink(path);
         scripted_stop(s);
-}
-
-static struct {
-        pthread_mutex_t mutex;
-        pthread_cond_t changed;
-        bool go, there;
-} gate = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
-
-static void gate_set(bool *what)
-{
-        (void)pthread_mutex_lock(&gate.mutex);
-        *what = true;
-        (void)pthread_cond_broadcast(&gate.changed);
-        (void)pthread_mutex_unlock(&gate.mutex);
-}
-
-static void gate_wait(bool *what)
-{
-        (void)pthread_mutex_lock(&gate.mutex);
-        while (!*what)
-                (void)pthread_cond_wait(&gate.changed, &gate.mutex);
-        *what = false;
-        (void)pthread_mutex_unlock(&gate.mutex);
 }
 
 /** Stops in the middle of making flows anew. */
@@ -500,138 +460,6 @@ static void test_shutting_down(void **unused)
         scripted_stop(s);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
-
-static bool never_answer(struct scripted *s, const Mapi__Envelope *q, struct protocol_received *r)
-{
-        return true;
-}
-
-static void *close_flow_1(void *state)
-{
-        struct mapi_error err;
-
-        return (void *)(intptr_t)b->close_flow(state, 1, &err);
-}
-
-/** Keeps the request to close flow 1; answers it when flow 2 is to be closed. */
-static bool close_late(struct scripted *s, const Mapi__Envelope *q, struct protocol_received *r)
-{
-        static uint64_t kept;
-
-        if (q->body_case != MAPI__ENVELOPE__BODY_CLOSE_FLOW)
-                return false;
-        if (q->close_flow->flow == 1) {
-                kept = q->id;
-                gate_set(&gate.there);
-        } else {
-                scripted_answer(s, q, r);
-                scripted_send_error(s, kept, MAPI_ERROR_FILE, "not complete");
-        }
-        return true;
-}
-
-static void test_close_completes_files(void **unused)
-{
-        struct scripted *s = scripted_start();
-        void *state = open_state(s), *closed;
-        struct mapi_error err;
-        pthread_t closer;
-        char path[128];
-
-        (void)snprintf(path, sizeof path, "%s/file", s->dir);
-        for (int i = 1; i <= 3; i++)
-                assert_int_equal(b->flow_create(state, "eth0", &err), i);
-        apply_file(state, 1, path);
-        apply_file(state, 2, path);
-        (void)scripted_lines(s);
-        scripted_set_hook(s, close_late, NULL);
-        assert_int_equal(pthread_create(&closer, NULL, close_flow_1, state), 0);
-        gate_wait(&gate.there);
-        b->close(state); /* closes flow 2, and waits for flow 1 */
-        (void)pthread_join(closer, &closed);
-        assert_int_equal((intptr_t)closed, -MAPI_ERROR_FILE);
-        scripted_await(s, "eof", 1);
-        assert_string_equal(scripted_lines(s), "close_flow 1\nclose_flow 2\neof\n");
-
-        state = open_state(s); /* this one hangs: the end does not */
-        assert_int_equal(b->flow_create(state, "eth0", &err), 4);
-        apply_file(state, 4, path);
-        scripted_set_hook(s, never_answer, NULL);
-        local_times.close = 20;
-        b->close(state);
-        local_times.close = 6000;
-        scripted_await(s, "eof", 1);
-        (void)unlink(path);
-        scripted_stop(s);
-}
-
-static void *wait_for_life(void *state)
-{
-        b->await(state, 1, -1);
-        gate_set(&gate.there);
-        return NULL;
-}
-
-static void test_close_while_away_for_good(void **unused)
-{
-        unsigned before = open_descriptors();
-        struct scripted *s = scripted_start();
-        void *state = open_state(s);
-        pthread_t waiter;
-
-        local_times.backoff_first = local_times.backoff_max = 1000000;
-        scripted_leave(s);
-        await_epoch(state, 1);
-        b->await(state, 1, 1); /* nothing happens, and it returns */
-        b->await(state, 0, -1);
-        assert_int_equal(pthread_create(&waiter, NULL, wait_for_life, state), 0);
-        b->close(state); /* at once, and who waits is told */
-        gate_wait(&gate.there);
-        (void)pthread_join(waiter, NULL);
-        s->listen_fd = -1;
-        scripted_stop(s);
-        assert_int_equal(open_descriptors(), before);
-}
-
-static void test_fork(void **unused)
-{
-        struct scripted *s = scripted_start();
-        unsigned before = open_descriptors(), left;
-        struct backend_ring ring;
-        int p[2], status;
-        struct mapi_error err;
-        void *state;
-        pid_t child;
-        char c = 0;
-
-        state = open_state(s);
-        assert_int_equal(b->flow_create(state, "eth0", &err), 1);
-        assert_int_equal(b->connect(state, 1, &err), 0);
-        assert_int_equal(b->ring(state, 1, 1, &ring, &err), 0);
-        (void)close(ring.fd);
-        assert_true(b->event_fd(state, 1, &err) >= 0);
-        assert_int_equal(pipe2(p, O_CLOEXEC), 0);
-        b->fork_prepare(state);
-        child = fork();
-        if (child == 0) {
-                b->fork_child(state);
-                (void)close(p[1]);
-                left = open_descriptors() - 1 - (s->conn >= 0); /* one end of the pipe, and mapid's own end */
-                (void)!read(p[0], &c, 1); /* lives until the parent has seen what it wants to see */
-                _exit(left == before ? 0 : 1);
-        }
-        b->fork_parent(state);
-        (void)close(p[0]);
-        assert_int_equal(b->trace_error(state, 1, &err), 0); /* the session is still there */
-        b->close(state);
-        scripted_await(s, "eof", 1); /* although the child lives */
-        (void)close(p[1]);
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_int_equal(status, 0);
-        scripted_stop(s);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -642,9 +470,6 @@ int main(void)
                 cmocka_unit_test(test_close_while_returning),
                 cmocka_unit_test(test_die_in_return),
                 cmocka_unit_test(test_shutting_down),
-                cmocka_unit_test(test_close_completes_files),
-                cmocka_unit_test(test_close_while_away_for_good),
-                cmocka_unit_test(test_fork),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

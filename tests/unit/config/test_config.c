@@ -275,7 +275,7 @@ static void paces_of_a_replay(void **state)
                      { "speed=1e3", 0 },     { "speed=fast", 0 },      { "speed=99999999999999999999", 0 },
                      { "rate=1", 1 },        { "rate=1000000000", 1 }, { "rate=1000000001", 0 },
                      { "rate=max", 1 },      { "rate=0", 0 },          { "rate=1\nspeed=1", 0 },
-                     { "loops=3", 1 },       { "loops=max", 0 } };
+                     { "speed=", 2 },        { "loops=3", 1 },         { "loops=max", 0 } };
 
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
                 char text[200], options[200];
@@ -285,7 +285,8 @@ static void paces_of_a_replay(void **state)
                 assert_int_equal(config_parse(text, (size_t)n, NULL, &c, NULL), rows[i].good ? 0 : -9005);
                 if (!rows[i].good)
                         continue;
-                (void)snprintf(options, sizeof options, "trace=/t;%s", rows[i].line);
+                (void)snprintf(options, sizeof options, rows[i].good == 2 ? "trace=/t" : "trace=/t;%s",
+                               rows[i].line);
                 assert_string_equal(c->drivers[0].options, options);
                 config_free(&c);
         }

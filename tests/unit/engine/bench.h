@@ -20,9 +20,9 @@ struct script {
         uint64_t damage_at; /* here the trace is damaged; 0: nowhere */
         uint64_t long_at;   /* this packet has long_bytes; 0: none */
         uint32_t long_bytes;
-        uint32_t width;                 /* packets of one batch at the most; 0: as many as are asked for */
-        uint32_t needs;                 /* a driver that is wrong: nothing comes, and this many bytes are needed */
-        uint64_t lost, if_lost;         /* what the driver says it has lost */
+        uint32_t width;         /* packets of one batch at the most; 0: as many as are asked for */
+        uint32_t needs;         /* a driver that is wrong: nothing comes, and this many bytes are needed */
+        uint64_t lost, if_lost; /* what the driver says it has lost */
         int down;
         void (*hook)(struct script *s); /* called in every recv */
         void *context;

@@ -26,6 +26,14 @@ static int setup(void **state)
         return 0;
 }
 
+static struct instance *lines(struct flow *f, int *ret_fd)
+{
+        struct mapi_value v = { .str = "lines", .fd = memfd_create("lines", MFD_CLOEXEC) };
+
+        *ret_fd = fcntl(v.fd, F_DUPFD_CLOEXEC, 3);
+        return bench_apply(f, &shapes_lines, &v, 1, NULL, 0);
+}
+
 static void not_started(void **state)
 {
         struct flow *f = bench_flow(&bench);
@@ -243,6 +251,55 @@ static void live(void **state)
         bench_close(g);
 }
 
+/* A file of a live device: the queue drops what it has no room for, and its writer is called in time. */
+static void live_file(void **state)
+{
+        struct instance *in;
+        struct flow *f;
+        int fd;
+
+        bench_fini(&bench);
+        bench_init(&bench, UINT64_MAX, false);
+        f = bench_flow(&bench);
+        in = lines(f, &fd);
+        bench_connect(f);
+        engine_device_start(bench.device);
+        in->sink->idle = 1;
+        assert_int_equal(engine_step(bench.device, 1), ENGINE_WORKED);
+        assert_int_equal(in->sink->idle, 0); /* the end of a step is urgent */
+        assert_int_equal(engine_step(bench.device, 2000), ENGINE_WORKED);
+        assert_true(in->passed > 20000 && in->sink->dropped > 20000);
+        assert_int_equal(in->packets, 2001 * 64);
+        assert_int_equal(in->passed + in->sink->dropped, in->packets);
+        while (sink_drain(in->sink) > 0)
+                ;
+        assert_int_equal(engine_step(bench.device, 10), ENGINE_WORKED); /* there is room again */
+        assert_int_equal(in->passed + in->sink->dropped, 2011 * 64);
+        assert_true(in->packets - in->passed < 2001 * 64 - 20000);
+        close(fd);
+        bench_close(f);
+}
+
+/* Live devices never wait, also if the driver asks for room. */
+static void live_needs(void **state)
+{
+        struct instance *in;
+        struct flow *f;
+
+        bench_fini(&bench);
+        bench_init(&bench, 10 * RIG_PACKETS, false);
+        f = bench_flow(&bench);
+        in = bench_plain(f, "TO_BUFFER");
+        bench_connect(f);
+        engine_device_start(bench.device);
+        assert_int_equal(engine_step(bench.device, 100), ENGINE_WORKED);
+        assert_true(in->packets > in->passed); /* full */
+        bench.script.needs = 1000;
+        assert_int_equal(engine_step(bench.device, 100), ENGINE_IDLE);
+        assert_false(engine_device_blocked(bench.device));
+        bench_close(f);
+}
+
 /* Two rings, one reader that reads one of them first: the other grows when the device is held and quiet. */
 static void growing(void **state)
 {
@@ -382,14 +439,6 @@ static void end_wakes_sleepers(void **state)
         bench_close(f);
 }
 
-static struct instance *lines(struct flow *f, int *ret_fd)
-{
-        struct mapi_value v = { .str = "lines", .fd = memfd_create("lines", MFD_CLOEXEC) };
-
-        *ret_fd = fcntl(v.fd, F_DUPFD_CLOEXEC, 3);
-        return bench_apply(f, &shapes_lines, &v, 1, NULL, 0);
-}
-
 /* A flow with a file: a full queue stops the trace, and it is not FINISHED before everything is written. */
 static void files(void **state)
 {
@@ -507,6 +556,11 @@ static void ticks(void **state)
         engine_tick(bench.device, 4);
         assert_int_equal(rig_watched(watch).ticks, 1);
         engine_device_hold(bench.device, false);
+        engine_tick(bench.device, 5);
+        assert_int_equal(rig_watched(watch).ticks, 2);
+        assert_int_equal(bench_run(&bench), ENGINE_FINISHED);
+        engine_tick(bench.device, 6); /* its functions have finished */
+        assert_int_equal(rig_watched(watch).ticks, 2);
         bench_close(f);
 }
 
@@ -521,6 +575,8 @@ int main(void)
                 TEST(blocked),
                 TEST(long_packet),
                 TEST(live),
+                TEST(live_file),
+                TEST(live_needs),
                 TEST(growing),
                 TEST(growing_to_the_limit),
                 TEST(end_without_room),

@@ -75,12 +75,11 @@ static struct instance *make(struct model *m, uint32_t f, struct model_function 
         case 'F':
                 r->sink_bytes = fn->a;
                 fn->size = queue_size(fn->a);
-                return rig_apply(
-                        r, f, &shapes_lines,
-                        &(struct mapi_value){ .str = "lines",
-                                              .fd = open(fn->letter == 'f' ? "/dev/null" : "/dev/full",
-                                                         O_WRONLY | O_CLOEXEC) },
-                        1, NULL, 0);
+                return rig_apply(r, f, &shapes_lines,
+                                 &(struct mapi_value){ .str = "lines",
+                                                       .fd = open(fn->letter == 'f' ? "/dev/null" : "/dev/full",
+                                                                  O_WRONLY | O_CLOEXEC) },
+                                 1, NULL, 0);
         default:
                 fail_msg("no function is called %c", fn->letter);
                 return NULL;

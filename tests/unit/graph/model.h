@@ -11,14 +11,14 @@
 
 struct model_function {
         char letter;
-        unsigned a, b;   /* its numbers */
-        uint64_t state;  /* T_EVERY: packets so far */
-        uint64_t counted; /* PKT_COUNTER */
+        unsigned a, b;       /* its numbers */
+        uint64_t state;      /* T_EVERY: packets so far */
+        uint64_t counted;    /* PKT_COUNTER */
         uint64_t size, used; /* of a queue */
         uint32_t *record;    /* records of a ring: first .. last */
         size_t first, last, max;
-        bool outstanding; /* the reader has the first one in its hands */
-        bool failed;      /* the file */
+        bool outstanding;         /* the reader has the first one in its hands */
+        bool failed;              /* the file */
         uint64_t packets, passed; /* queues: given, and found room */
         struct instance *in;
         struct ring_reader reader;

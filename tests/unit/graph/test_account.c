@@ -37,7 +37,8 @@ static void flows(const char *const *words, uint32_t n)
         }
 }
 
-#define FLOWS(...) flows((const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
+#define FLOWS(...)                                                                                                \
+        flows((const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
 
 static void expect(uint32_t flow, uint64_t delivered, uint64_t filtered, uint64_t ring, uint64_t file)
 {
@@ -80,7 +81,8 @@ static void ring(void **state)
                         used += ring_record(rig_packet[i].caplen);
                         fit++;
                 }
-        FLOWS("b65536", "b65536 c", "c b65536", "b65536 l99999", "l99999 b65536", "u b4096", "b4096 u c", "b4096 h");
+        FLOWS("b65536", "b65536 c", "c b65536", "b65536 l99999", "l99999 b65536", "u b4096", "b4096 u c",
+              "b4096 h");
         assert_true(fit > 80 && fit < 200);
         expect(0, fit, 0, 1000 - fit, 0);
         expect(1, fit, 0, 1000 - fit, 0);
@@ -104,8 +106,8 @@ static void queues(void **state)
 /* Copies: what was lost before the flow had packets of its own stays lost. */
 static void copies(void **state)
 {
-        FLOWS("m", "M", "M c", "b4096 m", "b4096 M u", "m b4096", "M b8192 e2", "b8192 M b16384 m b32768 M f4096 c",
-              "m h", "h m b4096", "b65536 m M");
+        FLOWS("m", "M", "M c", "b4096 m", "b4096 M u", "m b4096", "M b8192 e2",
+              "b8192 M b16384 m b32768 M f4096 c", "m h", "h m b4096", "b65536 m M");
         expect(0, 1000, 0, 0, 0);
         expect(8, 0, 1000, 0, 0);
         assert_int_equal(model.flow[3].dropped_ring, model.flow[5].dropped_ring);
@@ -131,8 +133,8 @@ static void long_copies(void **state)
 /* What reaches the first transformer is delivered; what happens to what it emits is not the account's. */
 static void transformers(void **state)
 {
-        FLOWS("x", "u x", "x u", "b4096 x", "x b4096", "b8192 t x c b4096 x b4096", "m x b4096", "b4096 m x m b4096",
-              "x m");
+        FLOWS("x", "u x", "x u", "b4096 x", "x b4096", "b8192 t x c b4096 x b4096", "m x b4096",
+              "b4096 m x m b4096", "x m");
         expect(0, 1000, 0, 0, 0);
         assert_int_equal(model.flow[1].delivered, model.flow[1].given - model.flow[1].filtered);
         expect(2, 1000, 0, 0, 0);
@@ -145,8 +147,8 @@ static void transformers(void **state)
 /* Step groups: parts run by batches, then packet by packet. */
 static void groups(void **state)
 {
-        FLOWS("c", "s1,1", "b4096 c s1,1", "b4096 u s1,1 b8192 c", "c s3,2 b4096 M b4096", "t s4,5 x b4096", "c b4096",
-              "m b4096 s7,1 m c f4096", "b4096 s1,1 m c", "b16384 m s1,1 b4096 M e2", "b4096 c s9,3 x");
+        FLOWS("c", "s1,1", "b4096 c s1,1", "b4096 u s1,1 b8192 c", "c s3,2 b4096 M b4096", "t s4,5 x b4096",
+              "c b4096", "m b4096 s7,1 m c f4096", "b4096 s1,1 m c", "b16384 m s1,1 b4096 M e2", "b4096 c s9,3 x");
         expect(1, 1000, 0, 0, 0);
         assert_int_equal(model.flow[2].dropped_ring, model.flow[6].dropped_ring);
 }
@@ -172,14 +174,15 @@ static void full_disk(void **state)
         model_run(&model, 100, 1000, 64);
         assert_int_equal(model.flow[f].account.dropped_file, 900);
         assert_true(model.flow[g].account.dropped_ring > 900); /* it had no room before it came to the file */
-        assert_int_equal(model.flow[g].account.dropped_file, 1000 - model.flow[g].account.dropped_ring -
-                                                                     model.flow[g].account.delivered);
+        assert_int_equal(model.flow[g].account.dropped_file,
+                         1000 - model.flow[g].account.dropped_ring - model.flow[g].account.delivered);
 }
 
 /* TO_FILE: packets of another link type have no place in the file; those beyond the wanted number do not miss one. */
 static void other_links(void **state)
 {
-        struct mapi_value v[3] = { NUM(MFF_PCAP), { .str = "file", .fd = open("/dev/null", O_WRONLY | O_CLOEXEC) },
+        struct mapi_value v[3] = { NUM(MFF_PCAP),
+                                   { .str = "file", .fd = open("/dev/null", O_WRONLY | O_CLOEXEC) },
                                    { .u64 = 5, .fd = -1 } };
         struct flow_account account = { 0 };
         uint32_t f = rig_flow(&model.rig);
@@ -230,9 +233,10 @@ static uint32_t any(uint32_t n)
 
 static void any_words(const struct model *m, char *words, size_t size)
 {
-        static const char *const simple[] = { "c", "t", "u", "h", "e2", "e5", "m", "M", "x", "l100", "l700",
-                                              "p2,0", "p2,1", "p3,0", "p5,4", "b4096", "b4096", "b9000", "b40000",
-                                              "f4096", "f4096", "f20000", "F4096", "c" };
+        static const char *const simple[] = { "c",      "t",     "u",     "h",      "e2",    "e5",
+                                              "m",      "M",     "x",     "l100",   "l700",  "p2,0",
+                                              "p2,1",   "p3,0",  "p5,4",  "b4096",  "b4096", "b9000",
+                                              "b40000", "f4096", "f4096", "f20000", "F4096", "c" };
         uint32_t n = any(8), transformers = 0;
         size_t at = 0;
 
@@ -310,8 +314,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-                TEST(filters), TEST(ring),   TEST(queues),    TEST(copies),      TEST(transformers),
-                TEST(groups),  TEST(shared), TEST(full_disk), TEST(other_links), TEST(no_filtering_queues),
+                TEST(filters),     TEST(ring),      TEST(queues),    TEST(copies),      TEST(transformers),
+                TEST(groups),      TEST(shared),    TEST(full_disk), TEST(other_links), TEST(no_filtering_queues),
                 TEST(long_copies), TEST(any_flows),
         };
 

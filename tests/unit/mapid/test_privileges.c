@@ -69,13 +69,15 @@ static void check_confined(void)
         CHECK(prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2);
 }
 
-static void check_nobody(const struct facts *f)
+static void check_nobody(const struct facts *f, uint64_t had)
 {
         uid_t r, e, s;
         gid_t group;
 
         check_confined();
         CHECK(capabilities(1) == 0 && capabilities(0) == 0);
+        if (had & 1u << CAP_SETPCAP)
+                CHECK(bounding_set() == 0);
         CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
         CHECK(getresuid(&r, &e, &s) == 0 && r == f->user.uid && e == f->user.uid && s == f->user.uid);
         CHECK(getresgid(&r, &e, &s) == 0 && r == f->user.gid && e == f->user.gid && s == f->user.gid);
@@ -163,6 +165,7 @@ static void join_a_group(const struct facts *f)
 
 static void engine(struct facts *f)
 {
+        uint64_t had = capabilities(0);
         struct mapi_error err = { 0 };
 
         CHECK(f->other > 0);
@@ -170,7 +173,7 @@ static void engine(struct facts *f)
         if (privileges_take_engine(&f->user, &err) != 0)
                 dprintf(STDERR_FILENO, "%s\n", err.text);
         CHECK(err.code == 0);
-        check_nobody(f);
+        check_nobody(f, had);
         confined_never();
         confined_changes_no_path(f);
         confined_alone(f);
@@ -206,6 +209,7 @@ static void compile_filter(const char *text)
 
 static void compiler(struct facts *f)
 {
+        uint64_t had = capabilities(0);
         struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM }, *found = NULL;
         struct mapi_error err = { 0 };
         char text[16] = "";
@@ -215,7 +219,7 @@ static void compiler(struct facts *f)
         if (privileges_take_compiler(&f->user, &err) != 0)
                 dprintf(STDERR_FILENO, "%s\n", err.text);
         CHECK(err.code == 0);
-        check_nobody(f);
+        check_nobody(f, had);
         confined_never();
         confined_changes_no_path(f);
         confined_alone(f);

@@ -17,33 +17,17 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-/** Both kinds: ours to signal, theirs to poll. */
-struct pair {
-        int ours, theirs;
-};
-
-static struct pair pair_new(bool sockets)
+/** A second descriptor of the same event, as the other side has it. */
+static int again(int fd)
 {
-        int end[2];
+        int other = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
-        if (sockets) {
-                assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end), 0);
-        } else {
-                end[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-                end[1] = fcntl(end[0], F_DUPFD_CLOEXEC, 3);
-        }
-        assert_true(end[0] >= 0 && end[1] >= 0);
-        return (struct pair){ .ours = end[0], .theirs = end[1] };
-}
-
-static void pair_close(const struct pair *p)
-{
-        close(p->ours);
-        close(p->theirs);
+        assert_true(fd >= 0 && other >= 0);
+        return other;
 }
 
 static bool readable(int fd)
@@ -54,50 +38,67 @@ static bool readable(int fd)
         return (p.revents & POLLIN) != 0;
 }
 
-static void signal_and_clear(void **state)
+/** Readable now or very soon; the limit is for tests that fail. */
+static bool comes(int fd)
 {
-        for (int sockets = 0; sockets <= 1; sockets++) {
-                struct pair p = pair_new(sockets);
+        struct pollfd p = { .fd = fd, .events = POLLIN };
 
-                errno = 4711;
-                assert_false(readable(p.theirs));
-                event_clear(p.theirs); /* does not wait */
-                event_signal(p.ours);
-                assert_true(readable(p.theirs));
-                for (unsigned i = 0; i < 100; i++)
-                        event_signal(p.ours);
-                event_clear(p.theirs); /* many are one */
-                assert_false(readable(p.theirs));
-                event_signal(p.ours);
-                assert_true(readable(p.theirs));
-                assert_int_equal(errno, 4711);
-                pair_close(&p);
-        }
-        event_signal(-1);
+        return poll(&p, 1, 20000) == 1 && p.revents == POLLIN;
 }
 
-/* A reader that never looks, or has gone, costs nothing; one that has gone from our side is readable for good. */
-static void careless_readers(void **state)
+static void signal_and_clear(void **state)
 {
-        struct pair p = pair_new(true);
+        for (int kind = 0; kind < 2; kind++) { /* an eventfd will do inside of one process */
+                int ours = kind == 0 ? event_new() : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), theirs = again(ours);
 
-        assert_int_equal(fcntl(p.theirs, F_SETFL, 0), 0);
-        for (unsigned i = 0; i < 100000; i++)
-                event_signal(p.ours);
-        assert_true(readable(p.theirs));
-        close(p.theirs);
-        event_signal(p.ours); /* no SIGPIPE */
-        close(p.ours);
-        p = pair_new(true);
-        close(p.ours);
-        event_clear(p.theirs);
-        assert_true(readable(p.theirs));
-        close(p.theirs);
-        p = pair_new(false);
-        assert_int_equal(eventfd_write(p.theirs, UINT64_MAX - 1), 0); /* as full as it can be */
-        event_signal(p.ours);
-        assert_true(readable(p.theirs));
-        pair_close(&p);
+                assert_int_equal(fcntl(ours, F_GETFD), FD_CLOEXEC);
+                errno = 4711;
+                assert_false(readable(theirs));
+                event_clear(theirs); /* does not wait */
+                assert_false(readable(theirs));
+                event_signal(ours);
+                assert_true(comes(theirs));
+                assert_true(comes(theirs)); /* until it is cleared */
+                for (unsigned i = 0; i < 100; i++)
+                        event_signal(ours);
+                assert_true(comes(theirs));
+                event_clear(theirs); /* many are one */
+                assert_false(readable(theirs));
+                event_signal(theirs); /* from either side */
+                assert_true(comes(ours));
+                event_clear(ours);
+                assert_int_equal(errno, 4711);
+                close(ours);
+                close(theirs);
+        }
+        errno = 4711;
+        event_signal(-1);
+        event_clear(-1);
+        assert_int_equal(errno, 4711);
+}
+
+/* Whatever the other side does to what we share, signalling does not wait. */
+static void hostile_readers(void **state)
+{
+        const struct itimerspec never = { .it_value = { .tv_sec = 1u << 30 } },
+                                always = { .it_value = { .tv_nsec = 1 }, .it_interval.tv_nsec = 1 };
+        int ours = event_new(), theirs = again(ours);
+        uint64_t full = UINT64_MAX - 1;
+
+        assert_int_equal(fcntl(theirs, F_SETFL, 0), 0);
+        assert_int_equal(write(theirs, &full, sizeof full), -1);
+        for (unsigned i = 0; i < 1000; i++)
+                event_signal(ours);
+        assert_true(comes(theirs));
+        assert_int_equal(timerfd_settime(theirs, 0, &always, NULL), 0);
+        event_signal(ours);
+        assert_true(comes(theirs));
+        assert_int_equal(timerfd_settime(theirs, 0, &never, NULL), 0);
+        event_signal(ours);
+        assert_true(comes(theirs));
+        close(theirs);
+        event_signal(ours);
+        close(ours);
 }
 
 /* ---- rings -------------------------------------------------------------------------------------------------- */
@@ -111,15 +112,14 @@ struct fixture {
         struct segment_place place[RINGS];
         struct ring ring[RINGS];
         struct ring_reader reader[RINGS];
-        struct pair event;
-        int mine; /* what the reader signals itself with */
+        int event, theirs; /* our end of the event, and the reader's */
         uint64_t put[RINGS], got[RINGS];
 };
 
-static void fixture_init(struct fixture *x, uint64_t size, bool sockets)
+static void fixture_init(struct fixture *x, uint64_t size)
 {
-        *x = (struct fixture){ .quota.limit_bytes = 64u << 20, .event = pair_new(sockets),
-                                .mine = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+        *x = (struct fixture){ .quota.limit_bytes = 64u << 20, .event = event_new() };
+        x->theirs = again(x->event);
         x->segments = segments_new(NULL);
         for (unsigned i = 0; i < RINGS; i++) {
                 assert_int_equal(segments_alloc(x->segments, RESULTS_RING, 1, 1 + (int)i,
@@ -128,7 +128,7 @@ static void fixture_init(struct fixture *x, uint64_t size, bool sockets)
                                  0);
                 assert_int_equal(ring_init(&x->ring[i], size, x->place[i].mem, &x->quota, NULL), 0);
                 assert_int_equal(x->ring[i].event_fd, -1);
-                x->ring[i].event_fd = x->event.ours;
+                x->ring[i].event_fd = x->event;
                 x->reader[i].shared = x->ring[i].shared;
                 assert_int_equal(ring_reader_map(&x->reader[i], x->ring[i].fd, x->ring[i].size, 0), 0);
         }
@@ -141,15 +141,9 @@ static void fixture_fini(struct fixture *x)
                 ring_fini(&x->ring[i]);
                 assert_int_equal(x->ring[i].event_fd, -1);
         }
-        pair_close(&x->event);
-        close(x->mine);
+        close(x->event);
+        close(x->theirs);
         segments_free(&x->segments);
-}
-
-/** What poll() says to a program. */
-static bool woken(const struct fixture *x)
-{
-        return readable(x->event.theirs) || readable(x->mine);
 }
 
 static bool put(struct fixture *x, unsigned ring)
@@ -178,64 +172,61 @@ static int next(struct fixture *x, unsigned ring)
                 case RING_FINISHED:
                         return -1;
                 case RING_REPLACED:
-                        assert_int_equal(ring_reader_map(r, x->ring[ring].fd, x->ring[ring].size,
-                                                         x->ring[ring].generation),
-                                         0);
+                        assert_int_equal(
+                                ring_reader_map(r, x->ring[ring].fd, x->ring[ring].size, x->ring[ring].generation),
+                                0);
                         continue;
                 case RING_EMPTY:
                         break;
                 default:
                         fail();
                 }
-                event_clear(x->event.theirs);
-                event_clear(x->mine);
+                event_clear(x->theirs);
                 ring_reader_waits(r);
                 for (unsigned i = 0; i < RINGS; i++)
                         if (ring_reader_news(&x->reader[i]))
-                                event_signal(x->mine);
+                                event_signal(x->theirs);
                 return 0;
         }
 }
 
 static void one_ring(void **state)
 {
-        for (int sockets = 0; sockets <= 1; sockets++) {
-                struct fixture x;
+        struct fixture x;
 
-                fixture_init(&x, 4096, sockets);
+        fixture_init(&x, 4096);
+        assert_true(put(&x, 0));
+        ring_publish(&x.ring[0], true);
+        assert_false(readable(x.theirs)); /* it has not said that it waits */
+        assert_int_equal(next(&x, 0), 1);
+        assert_int_equal(next(&x, 0), 0);
+        assert_false(readable(x.theirs));
+        ring_publish(&x.ring[0], true);
+        assert_false(readable(x.theirs)); /* nothing new */
+        assert_true(put(&x, 0));
+        ring_publish(&x.ring[0], false);
+        assert_false(readable(x.theirs)); /* a trace: not for every batch */
+        ring_publish(&x.ring[0], true);
+        assert_true(comes(x.theirs));
+        assert_int_equal(next(&x, 0), 1);
+        assert_true(comes(x.theirs)); /* until somebody finds nothing */
+        assert_int_equal(next(&x, 0), 0);
+        assert_false(readable(x.theirs));
+        while (x.ring[0].head - x.reader[0].next < 1024)
                 assert_true(put(&x, 0));
-                ring_publish(&x.ring[0], true);
-                assert_false(woken(&x)); /* it has not said that it waits */
-                assert_int_equal(next(&x, 0), 1);
-                assert_int_equal(next(&x, 0), 0);
-                assert_false(woken(&x));
-                ring_publish(&x.ring[0], true);
-                assert_false(woken(&x)); /* nothing new */
-                assert_true(put(&x, 0));
-                ring_publish(&x.ring[0], false);
-                assert_false(woken(&x)); /* a trace: not for every batch */
-                ring_publish(&x.ring[0], true);
-                assert_true(woken(&x));
-                assert_int_equal(next(&x, 0), 1);
-                assert_true(woken(&x)); /* until somebody finds nothing */
-                assert_int_equal(next(&x, 0), 0);
-                assert_false(woken(&x));
-                while (x.ring[0].head - x.reader[0].next < 1024)
-                        assert_true(put(&x, 0));
-                ring_publish(&x.ring[0], false); /* a quarter is reason enough */
-                assert_true(woken(&x));
-                while (next(&x, 0) == 1)
-                        ;
-                assert_int_equal(x.got[0], x.put[0]);
-                assert_true(put(&x, 0));
-                ring_finish(&x.ring[0]);
-                assert_true(woken(&x));
-                assert_int_equal(next(&x, 0), 1);
-                assert_int_equal(next(&x, 0), -1);
-                assert_int_equal(next(&x, 0), -1);
-                assert_true(woken(&x)); /* for good */
-                fixture_fini(&x);
-        }
+        ring_publish(&x.ring[0], false); /* a quarter is reason enough */
+        assert_true(comes(x.theirs));
+        while (next(&x, 0) == 1)
+                ;
+        assert_int_equal(x.got[0], x.put[0]);
+        assert_true(put(&x, 0));
+        ring_finish(&x.ring[0]);
+        assert_true(comes(x.theirs));
+        assert_int_equal(next(&x, 0), 1);
+        assert_int_equal(next(&x, 0), -1);
+        assert_int_equal(next(&x, 0), -1);
+        assert_true(comes(x.theirs)); /* for good */
+        fixture_fini(&x);
 }
 
 /* Whoever finds one ring empty clears the descriptor of both: he must look at the other one, too. */
@@ -243,17 +234,17 @@ static void two_rings(void **state)
 {
         struct fixture x;
 
-        fixture_init(&x, 4096, true);
+        fixture_init(&x, 4096);
         assert_int_equal(next(&x, 0), 0);
         assert_int_equal(next(&x, 1), 0);
         assert_true(put(&x, 1));
         ring_publish(&x.ring[1], true);
-        assert_true(woken(&x));
+        assert_true(comes(x.theirs));
         assert_int_equal(next(&x, 0), 0);
-        assert_true(woken(&x));
+        assert_true(comes(x.theirs));
         assert_int_equal(next(&x, 1), 1);
         assert_int_equal(next(&x, 1), 0);
-        assert_false(woken(&x));
+        assert_false(readable(x.theirs));
         fixture_fini(&x);
 }
 
@@ -262,23 +253,23 @@ static void waits_in_the_old_ring(void **state)
 {
         struct fixture x;
 
-        fixture_init(&x, 4096, true);
+        fixture_init(&x, 4096);
         while (put(&x, 0))
                 ;
         ring_publish(&x.ring[0], true);
         while (next(&x, 0) == 1)
                 ;
-        assert_false(woken(&x));
+        assert_false(readable(x.theirs));
         assert_false(ring_reader_news(&x.reader[0]));
         assert_int_equal(ring_grow(&x.ring[0], NULL), 0);
-        assert_true(woken(&x));
+        assert_true(comes(x.theirs));
         assert_true(ring_reader_news(&x.reader[0]));
         assert_int_equal(next(&x, 0), 0); /* maps the new one and waits there */
-        assert_false(woken(&x));
+        assert_false(readable(x.theirs));
         assert_false(ring_reader_news(&x.reader[0]));
         assert_true(put(&x, 0));
         ring_publish(&x.ring[0], true);
-        assert_true(woken(&x));
+        assert_true(comes(x.theirs));
         assert_int_equal(next(&x, 0), 1);
         fixture_fini(&x);
 }
@@ -322,45 +313,43 @@ static void *produce(void *argument)
 
 static void polling(void **state)
 {
-        for (int sockets = 0; sockets <= 1; sockets++) {
-                struct fixture x;
-                struct producer p = { .x = &x, .growing = PTHREAD_MUTEX_INITIALIZER };
-                bool finished[RINGS] = { false };
-                pthread_t thread;
+        struct fixture x;
+        struct producer p = { .x = &x, .growing = PTHREAD_MUTEX_INITIALIZER };
+        bool finished[RINGS] = { false };
+        pthread_t thread;
 
-                fixture_init(&x, 4096, sockets);
-                assert_int_equal(pthread_create(&thread, NULL, produce, &p), 0);
-                for (unsigned turn = 0; !finished[0] || !finished[1]; turn++) {
-                        struct pollfd fd[2] = { { .fd = x.event.theirs, .events = POLLIN },
-                                                { .fd = x.mine, .events = POLLIN } };
+        fixture_init(&x, 4096);
+        assert_int_equal(pthread_create(&thread, NULL, produce, &p), 0);
+        for (unsigned turn = 0; !finished[0] || !finished[1]; turn++) {
+                for (unsigned i = 0; i < RINGS; i++) {
+                        unsigned ring = (turn + i) % 2;
+                        int r = 1;
 
-                        for (unsigned i = 0; i < RINGS; i++) {
-                                unsigned ring = (turn + i) % 2;
-                                int r = 1;
-
-                                while (r == 1) {
-                                        pthread_mutex_lock(&p.growing);
-                                        r = next(&x, ring);
-                                        pthread_mutex_unlock(&p.growing);
-                                }
-                                finished[ring] = r < 0;
+                        while (r == 1) {
+                                pthread_mutex_lock(&p.growing);
+                                r = next(&x, ring);
+                                pthread_mutex_unlock(&p.growing);
                         }
-                        if (!finished[0] || !finished[1]) /* a wake-up that got lost is an error, not a delay */
-                                assert_true(poll(fd, 2, 20000) > 0);
+                        finished[ring] = r < 0;
                 }
-                assert_int_equal(pthread_join(thread, NULL), 0);
-                for (unsigned i = 0; i < RINGS; i++)
-                        assert_int_equal(x.got[i], x.put[i]);
-                fixture_fini(&x);
+                if (!finished[0] || !finished[1])
+                        assert_true(comes(x.theirs)); /* a wake-up that got lost is an error, not a delay */
         }
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        for (unsigned i = 0; i < RINGS; i++)
+                assert_int_equal(x.got[i], x.put[i]);
+        fixture_fini(&x);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(signal_and_clear), cmocka_unit_test(careless_readers),
-                cmocka_unit_test(one_ring),         cmocka_unit_test(two_rings),
-                cmocka_unit_test(waits_in_the_old_ring), cmocka_unit_test(polling),
+                cmocka_unit_test(signal_and_clear),
+                cmocka_unit_test(hostile_readers),
+                cmocka_unit_test(one_ring),
+                cmocka_unit_test(two_rings),
+                cmocka_unit_test(waits_in_the_old_ring),
+                cmocka_unit_test(polling),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -415,6 +415,17 @@ static void wakes(void **state)
         assert_int_equal(x.sink.wake, 2);
         drain_all(&x);
         fixture_fini(&x);
+        fixture_init(&x, -1, 16384); /* a small queue must not be full before its writer hears of it */
+        x.sink.idle = 1;
+        for (unsigned i = 0; i < 4; i++)
+                assert_true(put(&x.sink, 1, 1000));
+        sink_publish(&x.sink, false);
+        assert_int_equal(x.sink.wake, 0);
+        assert_true(put(&x.sink, 1, 1000));
+        sink_publish(&x.sink, false);
+        assert_int_equal(x.sink.wake, 1);
+        drain_all(&x);
+        fixture_fini(&x);
 }
 
 struct writer {

@@ -1,1 +1,0 @@
-#include "backend/backend.h"
