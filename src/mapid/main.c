@@ -10,6 +10,7 @@
 #include "mapid/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
@@ -156,11 +157,14 @@ static void become_engine(const struct options *o, struct config *c, struct plac
                                    .tell_fd = tell_fd,
                                    .listen_fd = p->socket.listen_fd,
                                    .state_fd = p->socket.state_fd,
-                                   .last_flow = p->socket.last_flow };
+                                   .last_flow = p->socket.last_flow,
+                                   .null_fd = -1 };
         struct mapi_error err;
 
         if (p->pid_fd >= 0)
                 (void)close(p->pid_fd);
+        if (o->background) /* it may not open anything later */
+                s.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (privileges_take_engine(user, &err) < 0) {
                 log_error("%s", err.text);
                 _exit(1);
@@ -224,9 +228,10 @@ static int run(const struct options *o, struct config *c, struct places *p, int 
         log_info("serves on %s (%s)%s%s", p->socket.path, p->socket.access,
                  s.user.change ? ", the engine runs as " : "", s.user.change ? s.user.name : "");
         (void)notify_ready("serving");
-        daemon_ready(ready);
-        if (o->background)
+        if (o->background) {
+                daemon_ready(ready);
                 log_set_streams(false);
+        }
         status = opener_run(&s);
         config_free(&s.config);
         return status;

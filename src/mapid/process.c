@@ -225,6 +225,16 @@ static void told(evutil_socket_t fd, short what, void *context)
         log_adopt(log);
 }
 
+/** Programs that started us wait for the end of our output, and the terminal is not ours any more. */
+static void leave_streams(int null_fd)
+{
+        log_set_streams(false);
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+                (void)dup2(null_fd, fd);
+        if (null_fd > STDERR_FILENO)
+                (void)close(null_fd);
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 static int prepare(struct process *p)
@@ -279,6 +289,8 @@ int process_run(struct process_setup *setup)
         }
         if (link_send(setup->tell_fd, &ready, NULL, 0) < 0) /* the opener waits for any word of us */
                 return 1;
+        if (setup->null_fd >= 0)
+                leave_streams(setup->null_fd);
         (void)event_base_dispatch(p.base);
         if (clients_count(p.clients) > 0)
                 return 0; /* threads of theirs still write; the process ends anyway */

@@ -17,6 +17,7 @@ struct process_setup {
         int listen_fd; /* of the Unix socket */
         int state_fd;  /* the file with the highest flow number, locked by us; -1: none */
         int last_flow;
+        int null_fd; /* in the background: /dev/null, to take the place of the standard streams; -1: keep them */
 };
 
 /** Serves until the opener says stop or is gone. Returns the exit status of the process. */

@@ -107,6 +107,13 @@ def demo(binary, traces):
     expect_failure('not a trace', [binary, traces / 'README.md'], 6155)
 
 
+def flow_table(binary, traces):
+    # A program of its own sees no flows of others; the daemon's tests look at it with flows.
+    device = f"{'device':<14} {'seen':>12} {'delivered':>12} {'filtered':>12} {'dropped':>9}\n"
+    flow = f"\n{'flow':<14} {'seen':>12} {'delivered':>12} {'filtered':>12} {'dropped':>9}  functions\n"
+    expect_output('flow_table', [binary], device + flow)
+
+
 def main():
     name, binary, traces = sys.argv[1:]
     globals()[name](binary, pathlib.Path(traces))

@@ -541,6 +541,12 @@ static int fake_flow_stats(void *state, int fd, struct mapi_stat64 *ret, struct 
 {
         if (is_away(state))
                 return away(err);
+        if (fd == FAKE_FOREIGN) { /* of another client */
+                *ret = (struct mapi_stat64){ .seen = 4711 };
+                return 0;
+        }
+        if (fake_find(state, fd) == NULL)
+                return mapi_fail(err, MAPI_INVALID_FLOW, "%d", fd);
         *ret = (struct mapi_stat64){ .seen = (unsigned)fd };
         return 0;
 }

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#define FAKE_FOREIGN 4242 /* the flow of somebody else, whose statistics may be asked for */
+
 enum { FAKE_FLOWS = 16, FAKE_FUNCTIONS = 4, FAKE_STATES = 128 };
 
 struct fake_function {

@@ -290,6 +290,8 @@ static void statistics(void **unused)
         assert_int_equal(fake_error(), MAPI_FLOW_NOT_CONNECTED);
         assert_int_equal(mapi_flow_stats64(0, &wide), -1);
         assert_int_equal(fake_error(), MAPI_INVALID_FLOW);
+        assert_int_equal(mapi_flow_stats64(FAKE_FOREIGN, &wide), 1);
+        assert_int_equal(wide.seen, 4711);
         assert_int_equal(mapi_close_flow(fd), 0);
         assert_int_equal(mapi_flow_stats64(fd, &wide), -1);
         assert_int_equal(fake_error(), MAPI_INVALID_FLOW);
