@@ -8,8 +8,12 @@
 static const char *next_entry(const char *p, struct device_map_entry *ret)
 {
         while (p != NULL && *p != '\0') {
-                size_t len = strcspn(p, ",\n");
-                const char *entry = p, *equals = memchr(p, '=', len);
+                const char *entry = p, *equals;
+                size_t len = 0;
+
+                while (p[len] != '\0' && p[len] != ',' && p[len] != '\n')
+                        len++;
+                equals = memchr(p, '=', len);
 
                 p += len;
                 p += *p != '\0';

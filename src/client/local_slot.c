@@ -14,6 +14,8 @@ enum {
         SLOT_BYTES = SLOT_HEAD + PROTOCOL_MESSAGE_MAX + PROTOCOL_POOL_BYTES,
         ROOM_FOR_A_BYTE = 64, /* unpacked: an empty part has two bytes, its struct and the list of it 120 */
         SEND_AGAIN_MS = 5,
+        GONE_LOOKS = 20, /* the receiving thread notices at once */
+        GONE_LOOK_MS = 50,
         ID_BITS = 16 /* of an id: the slot */
 };
 
@@ -330,6 +332,10 @@ static int send_request(struct local *l, struct local_call *c, const Mapi__Envel
                         }
                 }
                 siglock_give(&l->lock, &mask);
+                /* Nobody is told that mapid has gone before the epoch says so: a reader would not know that it is to wait. */
+                for (int i = 0; c->lost && (epoch & 1) == 0 && atomic_load(&l->epoch) == epoch && i < GONE_LOOKS;
+                     i++)
+                        (void)futex_wait((const uint32_t *)&l->epoch, epoch, GONE_LOOK_MS);
                 if (r <= 0 && !again)
                         return r;
                 now = local_now_ms();

@@ -50,6 +50,53 @@ static void forget(struct host *h, struct host_closing *c)
         *at = c->next;
 }
 
+/** Its writer is in the kernel, with memory of the flow. Under the lock. */
+static void keep_stuck(struct host_closing *c)
+{
+        struct host_session *s = c->session;
+        struct host_stuck *stuck = arena_alloc(s->arena, sizeof *stuck);
+
+        s->stuck++;
+        if (stuck == NULL)
+                return; /* it is never freed */
+        *stuck = (struct host_stuck){ .next = s->stuck_flows, .flow = c->flow, .device = c->device };
+        s->stuck_flows = stuck;
+}
+
+/** Frees what a session has of these. Returns true if nothing needs the session any more. Under the lock. */
+static bool reclaim_session(struct host_session *s)
+{
+        struct host_stuck **at = &s->stuck_flows, *stuck;
+
+        while ((stuck = *at) != NULL) {
+                if (!host_writers_gone(s->host, stuck->flow)) {
+                        at = &stuck->next;
+                        continue;
+                }
+                *at = stuck->next;
+                s->stuck--;
+                session_close_end(s->session, stuck->flow);
+                (void)host_device_let_go(stuck->device);
+        }
+        return s->left && s->stuck == 0;
+}
+
+void host_reclaim(struct host *h)
+{
+        struct host_session *s;
+        struct arena *a;
+        sigset_t mask;
+
+        do {
+                siglock_take(&h->lock, &mask);
+                for (s = h->sessions; s != NULL && !reclaim_session(s);)
+                        s = s->next;
+                a = s == NULL ? NULL : host_session_unlink(s);
+                siglock_give(&h->lock, &mask);
+                arena_free(&a);
+        } while (s != NULL);
+}
+
 int host_closing_end(struct host_closing *c, long stuck_ms, struct mapi_error *err)
 {
         int r = 0, error = 0, fd = engine_flow_number(c->flow);
@@ -67,7 +114,7 @@ int host_closing_end(struct host_closing *c, long stuck_ms, struct mapi_error *e
         if (free_it)
                 session_close_end(s->session, c->flow);
         else
-                s->stuck++;
+                keep_stuck(c);
         d->users--;
         host_device_let_go_and_wait(d, &mask);
         return r;
@@ -212,4 +259,5 @@ void host_session_end(struct host_session *s)
         }
         finish_closing(s);
         delete_devices(s);
+        host_reclaim(s->host);
 }

@@ -121,6 +121,7 @@ struct host_session *host_session_new(struct host *h, const struct session_limit
         struct host_session *s = a == NULL ? NULL : arena_alloc(a, sizeof *s);
         sigset_t mask;
 
+        host_reclaim(h);
         if (s == NULL)
                 goto fail;
         s->session = session_new(h->engine, &options);
@@ -144,9 +145,20 @@ struct host *host_of(struct host_session *s)
         return s->host;
 }
 
+struct arena *host_session_unlink(struct host_session *s)
+{
+        struct host_session **at = &s->host->sessions;
+
+        while (*at != s)
+                at = &(*at)->next;
+        *at = s->next;
+        session_free(&s->session);
+        return s->arena;
+}
+
 void host_session_free(struct host_session **ps)
 {
-        struct host_session *s = *ps, **at;
+        struct host_session *s = *ps;
         struct arena *a;
         sigset_t mask;
 
@@ -154,16 +166,13 @@ void host_session_free(struct host_session **ps)
         if (s == NULL)
                 return;
         siglock_take(&s->host->lock, &mask);
+        s->left = true;
         if (s->stuck > 0) { /* a thread is still in the kernel with its memory */
                 siglock_give(&s->host->lock, &mask);
                 return;
         }
-        for (at = &s->host->sessions; *at != s;)
-                at = &(*at)->next;
-        *at = s->next;
-        session_free(&s->session);
+        a = host_session_unlink(s);
         siglock_give(&s->host->lock, &mask);
-        a = s->arena;
         arena_free(&a);
 }
 

@@ -55,6 +55,13 @@ struct host_closing {
         bool finished; /* its functions have said their last */
 };
 
+/** A closed flow whose file hangs in the kernel: it is freed when that ends. In the arena of its session. */
+struct host_stuck {
+        struct host_stuck *next;
+        struct flow *flow;
+        struct host_device *device;
+};
+
 /** One client. */
 struct host_session {
         struct host *host;
@@ -62,7 +69,9 @@ struct host_session {
         struct arena *arena;
         struct session *session;
         uint32_t devices_max;
-        uint32_t stuck; /* closed flows whose file hangs in the kernel: they are never freed */
+        uint32_t stuck; /* closed flows whose file hangs in the kernel */
+        struct host_stuck *stuck_flows;
+        bool left; /* nobody needs it but those */
         bool ended;
 };
 
@@ -91,6 +100,12 @@ struct flow *host_lock_flow(struct host_session *s, int fd, sigset_t *ret_mask, 
 /** Notes a close under the lock, in which the session gave the flow up; then, without the lock, does the rest of it. */
 void host_closing_begin(struct host_closing *c, struct host_session *s, struct flow *f, struct host_device *d);
 int host_closing_end(struct host_closing *c, long stuck_ms, struct mapi_error *err);
+
+/** Frees a session that has ended but for its arena, where it lies itself: that is returned. Under the lock. */
+struct arena *host_session_unlink(struct host_session *s);
+
+/** Frees the flows whose files hang no more, and the sessions that were waiting for that. */
+void host_reclaim(struct host *h);
 
 /** How long a file may make no progress before a close gives up on it. */
 enum { HOST_STUCK_MS = 5000 };
@@ -146,6 +161,9 @@ int host_writer_new(struct host *h, struct host_device *d, int flow, struct sink
  * Returns true if all threads have ended: the flow may be freed
  */
 bool host_writers_end(struct host *h, struct flow *f, long stuck_ms);
+
+/** Whether the threads that write a closed flow's files have ended; then they are forgotten. Under the lock. */
+bool host_writers_gone(struct host *h, const struct flow *f);
 
 /* ---- threads -------------------------------------------------------------------------------------------------- */
 

@@ -96,6 +96,24 @@ static uint64_t written(struct host *h, int flow, uint32_t *ret_running)
         return bytes;
 }
 
+/** Under the lock. */
+static void forget_writers(struct host *h, const struct flow *f)
+{
+        for (struct host_writer *w = h->writers; w != NULL; w = w->next)
+                if (w->in_use && w->flow == engine_flow_number(f))
+                        w->in_use = false;
+}
+
+bool host_writers_gone(struct host *h, const struct flow *f)
+{
+        for (const struct host_writer *w = h->writers; w != NULL; w = w->next)
+                if (w->in_use && w->flow == engine_flow_number(f) &&
+                    __atomic_load_n(&w->gone, __ATOMIC_SEQ_CST) == 0)
+                        return false;
+        forget_writers(h, f);
+        return true;
+}
+
 static void stop_writers(struct host *h, int flow, bool abandon)
 {
         sigset_t mask;
@@ -151,9 +169,7 @@ bool host_writers_end(struct host *h, struct flow *f, long stuck_ms)
         if (!wait_while_moving(h, f, true, GONE_WAIT_MS))
                 return false;
         siglock_take(&h->lock, &mask);
-        for (struct host_writer *w = h->writers; w != NULL; w = w->next)
-                if (w->in_use && w->flow == flow)
-                        w->in_use = false;
+        forget_writers(h, f);
         siglock_give(&h->lock, &mask);
         return true;
 }

@@ -208,6 +208,8 @@ static int run(const struct options *o, struct config *c, struct places *p, int 
         if (s.engine == 0) {
                 (void)close(ask[0]);
                 (void)close(tell[0]);
+                if (*ready >= 0) /* the command waits until nobody can say anything more */
+                        (void)close(*ready);
                 become_engine(o, c, p, &s.user, ask[1], tell[1]);
         }
         (void)close(ask[1]);

@@ -7,13 +7,16 @@ SPDX-License-Identifier: BSD-2-Clause
 
 Usage: hostile_client.py SOCKET TRACE.pcap [MUTATIONS [SEED]]        (100000, 1)
 """
+import ctypes
 import errno
 import os
 import random
 import select
+import signal
 import socket
 import struct
 import sys
+import time
 
 sys.dont_write_bytecode = True
 import mapi_wire as wire  # noqa: E402
@@ -276,7 +279,16 @@ def samples(flow):
 
 
 def mutate(rng, data):
-    data = bytearray(data)
+    """Anywhere; behind version and id; or inside of the body, so that the message is looked into."""
+    where = rng.randrange(8)
+    if where < 2:
+        keep = 5 * where
+        return data[:keep] + mutated(rng, bytearray(data[keep:]))
+    (body, payload), = [(n, v[0]) for n, v in wire.decode(data).items() if n >= 10]
+    return envelope(body, ident=300)[:5] + wire.encode([(body, mutated(rng, bytearray(payload)))])
+
+
+def mutated(rng, data):
     for _ in range(rng.randint(1, 4)):
         if not data:
             break
@@ -297,7 +309,7 @@ def mutate(rng, data):
 
 
 def mutations(path, trace, rng, count):
-    """Sixteen at a time, then a look at what has come of them."""
+    """One by one, so that all are looked at, and sixteen at a time."""
     attack = Attack(path)
     honest = None
     for n in range(count):
@@ -309,7 +321,7 @@ def mutations(path, trace, rng, count):
             continue
         if not attack.throw(data):
             counts["unanswered"] += 1
-        if n % 16 == 0:
+        if n % 16 == 0 or n % 1024 < 768:
             attack.settle()
     attack.settle()
     attack.close()
@@ -356,22 +368,29 @@ def deaf(path):
     return asked
 
 
-def fill(fd):
-    """Makes writing to it block, for whoever shares it."""
-    os.set_blocking(fd, False)
-    try:
-        for word in (2**64 - 2, 1):
-            os.write(fd, struct.pack("=Q", word))
-        while True:
-            os.write(fd, bytes(8))
-    except OSError:
-        pass
+def flood(fd, action):
+    """A process that does nothing else with a descriptor, which is blocking for whoever shares it. Returns its number."""
     os.set_blocking(fd, True)
+    child = os.fork()
+    if child == 0:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        try:
+            while True:
+                action(fd)
+        except OSError:
+            pass
+        finally:
+            os._exit(0)
+    return child
+
+
+# Takes every wake-up away; sends one after the other; fills it up, if it can be filled.
+FLOODS = (lambda fd: os.read(fd, 8), wire.expire, lambda fd: os.write(fd, struct.pack("=Q", 2**64 - 2)))
 
 
 def shared_memory(path, trace):
     """Lies in everything that it may write: its page of the ring, the data, and the descriptors to wake with."""
-    for lie in (0, 2**64 - 1, 1, 2**63, 0xFFFFFFFF):
+    for n, lie in enumerate((0, 2**64 - 1, 1, 2**63, 0xFFFFFFFF, 4096, 1 << 20, 8)):
         attack = Attack(path)
         session = attack.open()
         with stranger.repeated(trace, 4) as large:
@@ -385,19 +404,61 @@ def shared_memory(path, trace):
             segment = wire.Segment(fd, wire.number(fields, 1))
             ring = wire.Ring(session, segment, wire.number(place, 5), flow, fid)
             waker = wire.Waker(session, flow)
-            if ring.kick_fd >= 0:
-                fill(ring.kick_fd)
-            fill(waker.fd)
-            ring.memory[:] = struct.pack("=Q", lie) * (len(ring.memory) // 8)
-            session.request(wire.WAITING, [(1, flow), (2, fid)], wanted=wire.DONE)
-            ring.memory[:] = struct.pack("=Q", lie ^ 0x5555) * (len(ring.memory) // 8)
-            session.request(wire.FLOW_STATS, [(1, flow)], wanted=wire.ACCOUNT)
-            other = stranger.open_flow(session, large.name)
-            session.request(wire.CLOSE_FLOW, [(1, other)])
-            session.request(wire.CLOSE_FLOW, [(1, flow)])
+            floods = [flood(fd, action) for fd in (ring.kick_fd, waker.fd) for action in FLOODS[n % 4:][:1] or FLOODS]
+            try:
+                lie_in_ring(session, ring, lie)
+                other = stranger.open_flow(session, large.name)
+                session.request(wire.CLOSE_FLOW, [(1, other)])
+                session.request(wire.CLOSE_FLOW, [(1, flow)])
+                attack.close()
+                honest(path, trace)
+            finally:
+                for child in floods:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
             ring.close()
             waker.close()
-        attack.close()
+
+
+def lie_in_ring(session, ring, lie):
+    ring.memory[:] = struct.pack("=Q", lie) * (len(ring.memory) // 8)
+    session.request(wire.WAITING, [(1, ring.flow), (2, ring.fid)])
+    ring.memory[:] = struct.pack("=Q", lie ^ 0x5555) * (len(ring.memory) // 8)
+    session.request(wire.FLOW_STATS, [(1, ring.flow)], wanted=wire.ACCOUNT)
+
+
+def blocking_pipes(path, trace):
+    """Hands over pipes and then makes them blocking: traces that do not go on, and files that nobody reads."""
+    with open(trace, "rb") as file:
+        beginning = file.read(5000)
+    for files in (False, True):
+        for end in ("close_flow", "close"):
+            attack = Attack(path)
+            session = attack.open()
+            reader, writer = os.pipe()
+            if files:
+                flow = stranger.open_flow(session, trace)
+                session.request(wire.APPLY, [(1, flow), (2, "TO_FILE"), (3, [(2, 0)]), (3, [(4, "pipe")]),
+                                             (3, [(3, 0)])], [writer], wanted=wire.FUNCTION_ID)
+            else:
+                os.write(writer, beginning)
+                _, fields, _ = session.request(wire.CREATE_FLOW, [(2, [(1, "trace"), (2, "pipe")])], [reader],
+                                               wanted=wire.FLOW_NUMBER)
+                flow = wire.number(fields, 1)
+                stranger.apply(session, flow, "PKT_COUNTER")
+            os.set_blocking(reader, True)
+            os.set_blocking(writer, True)
+            session.request(wire.CONNECT, [(1, flow)], wanted=wire.CONNECTED)
+            os.set_blocking(reader, True)
+            os.set_blocking(writer, True)
+            other = stranger.open_flow(session, trace)
+            session.request(wire.CLOSE_FLOW, [(1, other)])
+            if end == "close_flow":
+                body, fields, _ = session.answer(session.send(wire.CLOSE_FLOW, [(1, flow)]))
+                assert body == wire.DONE or wire.number(fields, 1) == 6155
+            attack.close()
+            honest(path, trace)
+            close_all([reader, writer])
 
 
 def refuse_writing(fd):
@@ -422,7 +483,13 @@ def many(path):
         pass
     for attack in attacks:
         attack.close()
-    return len(attacks)
+    deadline = time.monotonic() + 60
+    while True:  # they end one after the other; until then mapid may be full
+        try:
+            wire.Session(path).close()
+            return len(attacks)
+        except (wire.Closed, ConnectionResetError, BrokenPipeError):
+            assert time.monotonic() < deadline, "mapid stays full"
 
 
 def honest(path, trace):
@@ -453,7 +520,7 @@ def main():
     for attack in (lambda: before_hello(path), lambda: greetings(path), lambda: garbage(path, rng), lambda: halves(path),
                    lambda: ids(path), lambda: descriptors(path, trace), lambda: strings(path), lambda: numbers(path),
                    lambda: filters(path, trace), lambda: closings(path, trace, rng), lambda: deaf(path),
-                   lambda: shared_memory(path, trace), lambda: many(path),
+                   lambda: shared_memory(path, trace), lambda: blocking_pipes(path, trace), lambda: many(path),
                    lambda: mutations(path, trace, rng, count)):
         attack()
         honest(path, trace)

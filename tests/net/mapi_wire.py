@@ -5,6 +5,7 @@ Written from that page alone, so that it is a test of the page, too. Used by str
 SPDX-License-Identifier: BSD-2-Clause
 """
 import array
+import ctypes
 import fcntl
 import mmap
 import os
@@ -233,6 +234,13 @@ class Segment:
 PAGE = 4096
 
 
+def expire(fd):
+    """Makes a timer readable, for whoever polls it."""
+    at_once = (ctypes.c_long * 4)(0, 0, 0, 1)  # struct itimerspec
+    if ctypes.CDLL(None, use_errno=True).timerfd_settime(fd, 1, at_once, None) != 0:  # TFD_TIMER_ABSTIME
+        raise OSError(ctypes.get_errno(), "timerfd_settime")
+
+
 class Ring:
     """The reader of one packet ring."""
 
@@ -275,10 +283,7 @@ class Ring:
         if wish not in (0, self.answered) and unread <= self.size // 2 and self.kick_fd >= 0:
             self.answered = wish
             self.kicks += 1
-            try:
-                os.write(self.kick_fd, struct.pack("=Q", 1))
-            except BlockingIOError:
-                pass
+            expire(self.kick_fd)
 
     def packet(self):
         """(ts, ifindex, wlen, frame), or "empty", or "end"."""
@@ -318,7 +323,7 @@ class Waker:
     def wait(self, rings, timeout_s=60):
         """Until one of the rings of a trace has something new."""
         try:
-            os.read(self.fd, 1024)
+            os.read(self.fd, 8)
         except BlockingIOError:
             pass
         for ring in rings:
