@@ -62,7 +62,8 @@ int main(void)
                 printf("%s\n", stats.down ? "  down" : "");
         } while (mapi_get_next_device_info(id, &device) == 0);
 
-        printf("\n%-14s %12s %12s %12s %9s  %s\n", "flow", "seen", "delivered", "filtered", "dropped", "functions");
+        printf("\n%-14s %12s %12s %12s %9s  %s\n", "flow", "seen", "delivered", "filtered", "dropped",
+               "functions");
         while (mapi_get_next_flow_info(fd, &flow) == 0) {
                 char name[32];
 

@@ -4,35 +4,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** The next entry at or behind p. Returns what follows it, or NULL: there is none. */
-static const char *next_entry(const char *p, struct device_map_entry *ret)
+/** The next entry at or behind p, in a text that ends at `end`. Returns what follows it, or NULL: there is none. */
+static const char *next_entry(const char *p, const char *end, struct device_map_entry *ret)
 {
-        while (p != NULL && *p != '\0') {
-                const char *entry = p, *equals;
-                size_t len = 0;
+        while (p != NULL && p < end) {
+                const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma != NULL ? comma : end;
+                const char *line = memchr(p, '\n', (size_t)(stop - p)), *entry = p, *equals;
 
-                while (p[len] != '\0' && p[len] != ',' && p[len] != '\n')
-                        len++;
-                equals = memchr(p, '=', len);
-
-                p += len;
-                p += *p != '\0';
-                if (equals == NULL || equals == entry || equals + 1 == entry + len)
+                stop = line != NULL ? line : stop;
+                equals = memchr(p, '=', (size_t)(stop - p));
+                p = stop < end ? stop + 1 : end;
+                if (equals == NULL || equals == entry || equals + 1 == stop)
                         continue; /* not NAME=PATH */
                 *ret = (struct device_map_entry){ .name = entry,
                                                   .name_len = (size_t)(equals - entry),
                                                   .path = equals + 1,
-                                                  .path_len = (size_t)(entry + len - equals - 1) };
+                                                  .path_len = (size_t)(stop - equals - 1) };
                 return p;
         }
         return NULL;
 }
 
+/** The text of the map, and where it ends; NULL: there is none. */
+static const char *map_text(const char **ret_end)
+{
+        const char *text = getenv("MAPI_DEVICE_MAP");
+
+        *ret_end = text == NULL ? NULL : text + strlen(text);
+        return text;
+}
+
 int device_map_get(unsigned i, struct device_map_entry *ret)
 {
         struct device_map_entry e;
+        const char *end, *text = map_text(&end);
 
-        for (const char *p = next_entry(getenv("MAPI_DEVICE_MAP"), &e); p != NULL; p = next_entry(p, &e))
+        for (const char *p = next_entry(text, end, &e); p != NULL; p = next_entry(p, end, &e))
                 if (i-- == 0) {
                         *ret = e;
                         return 0;
@@ -43,8 +50,9 @@ int device_map_get(unsigned i, struct device_map_entry *ret)
 int device_map_find(const char *name, struct device_map_entry *ret)
 {
         struct device_map_entry e;
+        const char *end, *text = map_text(&end);
 
-        for (const char *p = next_entry(getenv("MAPI_DEVICE_MAP"), &e); p != NULL; p = next_entry(p, &e))
+        for (const char *p = next_entry(text, end, &e); p != NULL; p = next_entry(p, end, &e))
                 if (strlen(name) == e.name_len && memcmp(name, e.name, e.name_len) == 0) {
                         *ret = e;
                         return 0;

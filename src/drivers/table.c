@@ -8,11 +8,7 @@
 #include <string.h>
 
 const struct mapi_driver *const mapi_drivers[] = {
-        &mapi_drv_trace,
-        &mapi_drv_null,
-        &mapi_drv_afpacket,
-        &mapi_drv_replay,
-        NULL,
+        &mapi_drv_trace, &mapi_drv_null, &mapi_drv_afpacket, &mapi_drv_replay, NULL,
 };
 
 const struct mapi_driver *drivers_find(const char *name)

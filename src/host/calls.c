@@ -314,8 +314,13 @@ int host_kick_fd(void *state, int fd)
         if (f == NULL)
                 return -1;
         d = host_device_of(s->host, engine_flow_device(f));
-        if (d->session != NULL) /* live devices never wait for room */
-                r = fcntl(d->wake_fd, F_DUPFD_CLOEXEC, 3);
+        if (d->session != NULL) { /* live devices never wait for room */
+                if (atomic_load(&d->kick_fd) < 0) {
+                        atomic_store(&d->kick_fd, event_new());
+                        host_kick(d); /* the thread takes it up */
+                }
+                r = fcntl(atomic_load(&d->kick_fd), F_DUPFD_CLOEXEC, 3);
+        }
         siglock_give(&s->host->lock, &mask);
         return r;
 }

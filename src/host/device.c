@@ -41,13 +41,17 @@ int host_thread(void *(*run)(void *), void *argument, struct mapi_error *err)
 /** Sleeps until kicked or, if `fd` is there, until it has input. Returns false when time was up. */
 static bool sleep_until_kicked(struct host_device *d, int fd, int timeout_ms)
 {
-        struct pollfd p[2] = { { .fd = d->wake_fd, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+        struct pollfd p[3] = { { .fd = d->wake_fd, .events = POLLIN },
+                               { .fd = atomic_load(&d->kick_fd), .events = POLLIN },
+                               { .fd = fd, .events = POLLIN } }; /* poll leaves out what is below 0 */
         uint64_t kicks;
         int n;
 
-        n = poll(p, fd >= 0 ? 2 : 1, timeout_ms);
+        n = poll(p, 3, timeout_ms);
         if ((p[0].revents & POLLIN) != 0)
                 (void)!read(d->wake_fd, &kicks, sizeof kicks); /* only empties it */
+        if ((p[1].revents & POLLIN) != 0)
+                event_clear(p[1].fd);
         return n != 0;
 }
 
@@ -109,6 +113,8 @@ static void *device_main(void *argument)
                DEVICE_LEFT) /* not before the one who stops us has kicked for the last time */
                 (void)futex_wait((const uint32_t *)&d->stop, DEVICE_STOPS, -1);
         (void)close(d->wake_fd);
+        if (atomic_load(&d->kick_fd) >= 0)
+                (void)close(atomic_load(&d->kick_fd));
         __atomic_store_n(&d->gone, 1, __ATOMIC_SEQ_CST);
         futex_wake(&d->gone);
         return NULL;
@@ -168,6 +174,7 @@ int host_device_new(struct host *h, const struct capture *c, const struct host_d
         d->named = plan->named;
         d->naps = (c->driver->traits & MAPI_DRV_NAPS) != 0;
         d->source_fd = plan->source_fd;
+        atomic_store(&d->kick_fd, -1);
         d->wake_fd = event_new();
         if (d->wake_fd < 0) {
                 r = mapi_fail(err, NICDRV_PTHR_ERR, "%s", strerror(errno));

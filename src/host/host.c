@@ -195,6 +195,8 @@ void host_fork_child(struct host *h)
                 if (!d->in_use)
                         continue;
                 (void)close(d->wake_fd);
+                if (atomic_load(&d->kick_fd) >= 0)
+                        (void)close(atomic_load(&d->kick_fd));
                 if (d->source_fd >= 0)
                         (void)close(d->source_fd);
         }

@@ -25,8 +25,10 @@ struct host_device {
         uint32_t users;   /* calls that wait on it without the lock */
         uint32_t holders; /* of them, those that want no step to be made */
         struct device *device;
-        int wake_fd;              /* results/event.h: kicks the thread */
-        int source_fd;            /* the driver's descriptor, for the child of a fork */
+        int wake_fd; /* results/event.h: kicks the thread */
+        _Atomic int
+                kick_fd; /* so does this one, which the client has, too, and may do anything with; -1: none yet */
+        int source_fd;   /* the driver's descriptor, for the child of a fork */
         _Atomic uint32_t stop;    /* see device.c; a futex word too */
         _Atomic uint32_t waiters; /* on .passed */
         uint32_t passed;          /* futex word: counts steps while somebody waits */

@@ -221,7 +221,8 @@ static void *thread_main(void *argument)
                 jobs_free(j);
         }
         a->threads--;
-        (void)pthread_cond_broadcast(&a->work);
+        if (a->stopping) /* the others would begin their wait anew */
+                (void)pthread_cond_broadcast(&a->work);
         (void)pthread_mutex_unlock(&a->lock);
         free(desk);
         return NULL;

@@ -16,7 +16,7 @@ int event_new(void);
 /** Makes it readable, now or within microseconds; whoever polls is woken. -1: does nothing. Any thread, and signal handlers. */
 void event_signal(int fd);
 
-/** Makes it unreadable, until the next signal. May wait if somebody who shares it has taken away O_NONBLOCK: the reader's only. */
+/** Makes it unreadable, until the next signal. Never waits. */
 void event_clear(int fd);
 
 #endif
