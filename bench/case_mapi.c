@@ -14,18 +14,14 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <mapi.h>
 
 #include "common.h"
+#include "silent.h"
 
 #define READS 5000000
 #define SILENT_READS 1000000
@@ -171,21 +167,6 @@ static void run_results(const char *trace)
         mapi_delete_offline_device(device);
 }
 
-/* From now on the kernel kills the process if this thread asks it for anything but the end. */
-static void forbid_system_calls(void)
-{
-        struct sock_filter code[] = {
-                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_exit_group, 0, 1),
-                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        };
-        struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
-
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-                bench_die("seccomp", strerror(errno));
-}
-
 static void run_silent(const char *trace)
 {
         char *device = open_device(trace);
@@ -196,7 +177,7 @@ static void run_silent(const char *trace)
         read_counter(flows[0].fd, flows[0].packets_fid); /* the first read may allocate */
         bench_report(0, SILENT_READS, 0);
         fflush(stdout);
-        forbid_system_calls();
+        silent_from_now_on();
         for (i = 0; i < SILENT_READS; i++)
                 if (mapi_read_results(flows[0].fd, flows[0].packets_fid) == NULL)
                         _exit(1);
@@ -211,7 +192,7 @@ static void run_silent_clock(int control)
         bench_report(0, 1000, 0);
         fflush(stdout);
         clock_gettime(CLOCK_REALTIME, &t);
-        forbid_system_calls();
+        silent_from_now_on();
         for (i = 0; i < 1000; i++)
                 clock_gettime(CLOCK_REALTIME, &t);
         if (control)

@@ -1,5 +1,5 @@
 /*
- * What the benchmark's programs share: the clock, the line in which a case reports, the filters of case (c).
+ * What the benchmark's programs share: the clock, medians, the line in which a case reports, the filters of case (c).
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /** The filter of case (a), and the first of case (c). */
@@ -32,6 +33,25 @@ __attribute__((noreturn)) static inline void bench_die(const char *what, const c
 {
         fprintf(stderr, "bench: %s: %s\n", what, why);
         exit(2);
+}
+
+static inline int bench_by_size(const void *a, const void *b)
+{
+        double x = *(const double *)a, y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+/** n: at most 1024. */
+static inline double bench_median(const double *values, unsigned n)
+{
+        double sorted[1024];
+
+        if (n == 0)
+                return 0;
+        memcpy(sorted, values, n * sizeof(*sorted));
+        qsort(sorted, n, sizeof(*sorted), bench_by_size);
+        return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
 /** The i-th of the different filters. text: 40 bytes. */

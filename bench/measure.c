@@ -190,22 +190,6 @@ static int run_silent(const char *name, const char *argument)
 
 /* ---- the table ----------------------------------------------------------------------------------------------------- */
 
-static int by_size(const void *a, const void *b)
-{
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
-static double median(const double *values, unsigned n)
-{
-        double sorted[ROUNDS_MAX];
-
-        memcpy(sorted, values, n * sizeof(*sorted));
-        qsort(sorted, n, sizeof(*sorted), by_size);
-        return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
-
 static const struct bench_case *find(enum group group, const char *label)
 {
         size_t i;
@@ -218,12 +202,12 @@ static const struct bench_case *find(enum group group, const char *label)
 
 static double reading(const struct bench_case *c)
 {
-        return median(c->reading_s, c->runs);
+        return bench_median(c->reading_s, c->runs);
 }
 
 static double process(const struct bench_case *c)
 {
-        return median(c->process_s, c->runs);
+        return bench_median(c->process_s, c->runs);
 }
 
 /* How many times as fast as the peer. A case that does not say how long it read is compared as a whole process. */

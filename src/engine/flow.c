@@ -158,11 +158,26 @@ static uint64_t since(uint64_t then, uint64_t now)
         return now > then ? now - then : 0;
 }
 
+/** Packets that waited in the queue of a file when writing it failed; they were counted as delivered. */
+static uint64_t lost_in_files(const struct flow *f)
+{
+        uint64_t most = 0;
+
+        for (uint32_t k = 0; k < f->n; k++) {
+                const struct instance *in = f->fn[k];
+                uint64_t lost = in->sink == NULL ? 0 : __atomic_load_n(&in->sink->lost, __ATOMIC_RELAXED);
+
+                lost = lost < in->passed ? lost : in->passed; /* the file's own head is no packet */
+                most = lost > most ? lost : most;             /* two files may have lost the same packets */
+        }
+        return most < f->account.delivered ? most : f->account.delivered;
+}
+
 void engine_flow_account(const struct flow *f, struct engine_account *ret)
 {
         const struct flow_account *a = &f->account;
         struct mapi_driver_stats stats;
-        uint64_t packets;
+        uint64_t packets, lost;
 
         *ret = (struct engine_account){ 0 };
         for (uint32_t k = 0; k < f->n; k++)
@@ -172,9 +187,10 @@ void engine_flow_account(const struct flow *f, struct engine_account *ret)
         if (f->state == FLOW_NEW)
                 return;
         packets = f->taken_up ? stats.received - f->packets_before : 0;
-        ret->delivered = a->delivered;
+        lost = lost_in_files(f);
+        ret->delivered = a->delivered - lost;
         ret->dropped_ring = a->dropped_ring;
-        ret->dropped_file = a->dropped_file;
+        ret->dropped_file = a->dropped_file + lost;
         ret->filtered = packets - a->delivered - a->dropped_ring - a->dropped_file;
         ret->dropped_kernel = since(f->lost_before.dropped, stats.dropped);
         ret->dropped_interface = since(f->lost_before.if_dropped, stats.if_dropped);

@@ -68,11 +68,11 @@ static void client_leave(struct client *c)
         if (c->gone)
                 return;
         drop_events(c);
-        c->reading = false;
         (void)shutdown(c->fd, SHUT_RDWR); /* a child of the client may hold it, too */
         end = calloc(1, sizeof *end);
         (void)pthread_mutex_lock(&c->all->lock);
         c->gone = true;
+        c->reading = false;
         dropped = jobs_drop(c);
         free_now = c->session == NULL && c->running == 0;
         if (c->session == NULL)
@@ -275,10 +275,10 @@ static void readable(evutil_socket_t fd, short what, void *context)
                 }
                 (void)pthread_mutex_lock(&c->all->lock);
                 full = c->outstanding >= CLIENTS_REQUESTS_MAX || c->out != NULL;
+                c->reading = !full;
                 (void)pthread_mutex_unlock(&c->all->lock);
                 if (full) { /* it gets no more before it has taken some answers */
                         (void)event_del(c->readable);
-                        c->reading = false;
                         clients_notice(c->all);
                         return;
                 }
@@ -355,6 +355,16 @@ static void acceptable(evutil_socket_t fd, short what, void *context)
 
 /* ---- looking after them ------------------------------------------------------------------------------------------ */
 
+static bool takes_answers(struct client *c)
+{
+        bool takes;
+
+        (void)pthread_mutex_lock(&c->all->lock);
+        takes = c->out == NULL;
+        (void)pthread_mutex_unlock(&c->all->lock);
+        return takes;
+}
+
 static void send_told(struct clients *a)
 {
         struct told *t, *next;
@@ -375,7 +385,7 @@ static void send_told(struct clients *a)
                 e.body_case = MAPI__ENVELOPE__BODY_EVENT;
                 e.event = &event;
                 for (struct client *c = a->first; c != NULL; c = c->next)
-                        if (c->session != NULL && c->out == NULL) /* events are not kept for who does not read */
+                        if (c->session != NULL && takes_answers(c)) /* events are not kept for who does not read */
                                 answer_now(c, &e);
                 next = t->next;
                 free(t);
@@ -392,12 +402,14 @@ static void look_after(evutil_socket_t fd, short what, void *context)
         (void)!read(fd, &notices, sizeof notices); /* only empties it */
         send_told(a);
         for (struct client *c = a->first; c != NULL; c = next) {
-                bool flushed, room, over;
+                bool flushed, begin, over;
 
                 next = c->next;
                 (void)pthread_mutex_lock(&a->lock);
                 flushed = client_flush(c);
-                room = flushed && c->outstanding < CLIENTS_REQUESTS_MAX;
+                begin = flushed && c->outstanding < CLIENTS_REQUESTS_MAX && !c->reading && !c->gone;
+                if (begin)
+                        c->reading = true;
                 over = c->gone && c->ended && c->running == 0;
                 (void)pthread_mutex_unlock(&a->lock);
                 if (over) {
@@ -408,10 +420,8 @@ static void look_after(evutil_socket_t fd, short what, void *context)
                         continue;
                 if (!flushed)
                         (void)event_add(c->writable, NULL);
-                if (room && !c->reading) {
-                        c->reading = true;
+                if (begin)
                         (void)event_add(c->readable, NULL);
-                }
         }
 }
 

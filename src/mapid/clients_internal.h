@@ -46,13 +46,13 @@ struct client {
         uint64_t number; /* for the log */
         char program[64];
         struct event *readable, *writable, *exited;
-        bool reading;
         struct serve_session serve;
         /* under all->lock */
         struct host_session *session; /* NULL before hello */
         struct queue waiting;
         unsigned running;     /* jobs that are being served, or about to be */
         unsigned outstanding; /* requests without an answer */
+        bool reading;         /* it is read from; only the control thread changes it */
         bool gone;            /* its connection has ended */
         bool ended;           /* and so has its session */
         struct outgoing *out, **out_last;

@@ -184,20 +184,41 @@ static int write_parts(struct sink *s, struct iovec *part, int n)
         return 0;
 }
 
+/** The records from tail to head that are not in the file: all but those that make up `written` bytes. */
+static uint64_t count_lost(const struct sink *s, uint64_t tail, uint64_t head, uint64_t written)
+{
+        uint64_t lost = 0, bytes = 0;
+
+        while (tail != head) {
+                uint32_t len;
+
+                memcpy(&len, s->data + (tail & (s->size - 1)), 4);
+                bytes += len;
+                lost += bytes > written;
+                tail += sink_record(len);
+        }
+        return lost;
+}
+
 int sink_drain(struct sink *s)
 {
         uint64_t head = __atomic_load_n(&s->head, __ATOMIC_SEQ_CST), tail = s->tail, end;
+        uint64_t before = s->written;
         struct iovec part[PARTS_MAX];
+        bool failed =
+                s->error != 0; /* nothing more goes into this file; the worker counts what it puts from now on */
         int n;
 
         if (head == tail)
                 return 0;
-        if (s->error != 0) {
-                end = head; /* nothing more goes into this file; the worker counts what it puts from now on */
-        } else {
+        if (!failed) {
                 n = gather(s, tail, head, part, &end);
-                if (write_parts(s, part, n) < 0)
-                        end = head;
+                failed = write_parts(s, part, n) < 0;
+        }
+        if (failed) {
+                end = head;
+                __atomic_store_n(&s->lost, s->lost + count_lost(s, tail, head, s->written - before),
+                                 __ATOMIC_RELAXED);
         }
         if (s->fn->def->drained != NULL)
                 s->fn->def->drained(s->fn, s->written, s->error);

@@ -24,6 +24,7 @@ struct sink {
         uint64_t head;
         uint64_t tail;
         uint64_t written;   /* bytes of records that are in the file */
+        uint64_t lost;      /* records that had found room and are not in the file, because writing failed */
         uint32_t wake;      /* futex word of the writer thread */
         uint32_t idle;      /* the writer sleeps */
         uint32_t want_room; /* the worker waits for the writer */

@@ -257,7 +257,8 @@ static void run_programs(unsigned runs, unsigned seed)
 /** The library is loaded already, so that a run is short: 10,000 of them, in two processes. */
 static void close_and_exit(void)
 {
-        unsigned seed = api_seed(), runs = (api_served() ? 1500 : 5000) / (api_slowness() * api_slowness() / 8 + 1);
+        unsigned seed = api_seed(),
+                 runs = (api_served() ? 1500 : 5000) / (api_slowness() * api_slowness() / 8 + 1);
         mapi_lib_info_t info;
         pid_t other;
         int status;
