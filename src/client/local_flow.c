@@ -479,8 +479,17 @@ int local_waiting(void *state, int fd, int fid, struct mapi_error *err)
         Mapi__Waiting m = MAPI__WAITING__INIT;
         Mapi__Envelope e = MAPI__ENVELOPE__INIT;
         struct local_call c = { 0 };
+        const struct local_flow *f;
+        sigset_t mask;
+        bool live;
         int r;
 
+        siglock_take(&l->lock, &mask);
+        f = local_flow_find(l, fd);
+        live = f != NULL && f->connected && f->kick_fd < 0; /* its ring came without: nobody waits for room */
+        siglock_give(&l->lock, &mask);
+        if (live)
+                return 0;
         m.flow = fd;
         m.fid = fid;
         LOCAL_BODY(e, WAITING, waiting, &m);
