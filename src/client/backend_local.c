@@ -330,6 +330,8 @@ static int local_device_delete(void *state, const char *name, struct mapi_error 
         m.device = theirs;
         LOCAL_BODY(e, DELETE_DEVICE, delete_device, &m);
         r = local_ask(l, &c, &e, 0, NULL, 0, MAPI__ENVELOPE__BODY_DONE, err);
+        if (r == -MAPID_NO_DEVICE) /* a mapid that is ending has deleted it already: that is what was wanted */
+                r = 0;
         if (r == 0) {
                 siglock_take(&l->lock, &mask);
                 if (c.life != l->life)

@@ -128,8 +128,9 @@ struct local_flow {
         struct arena *places; /* those below lie in it */
         struct backend_place status, *place;
         unsigned nplaces;
-        int kick_fd;  /* -1: none */
-        int event_fd; /* -1: none */
+        int kick_fd;       /* -1: none */
+        bool never_blocks; /* a ring of it came without a descriptor to kick: its worker does not wait for room */
+        int event_fd;      /* -1: none */
 };
 
 /* ---- the state --------------------------------------------------------------------------------------------- */

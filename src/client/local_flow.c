@@ -421,18 +421,20 @@ int local_segment(void *state, uint32_t segment, size_t *ret_size, struct mapi_e
         return r;
 }
 
-/** Keeps the eventfd that wakes the flow's worker. Under the lock. */
+/** Keeps the descriptor that wakes the flow's worker; -1: it never waits for room. Under the lock. */
 static void keep_kick(struct local *l, int fd, struct local_call *c, int kick)
 {
         struct local_flow *f = c->life == l->life ? local_flow_find(l, fd) : NULL;
 
         if (f == NULL) {
-                (void)close(kick);
+                if (kick >= 0)
+                        (void)close(kick);
                 return;
         }
         if (f->kick_fd >= 0)
                 (void)close(f->kick_fd);
         f->kick_fd = kick;
+        f->never_blocks = kick < 0;
 }
 
 int local_ring(void *state, int fd, int fid, struct backend_ring *ret, struct mapi_error *err)
@@ -461,12 +463,10 @@ int local_ring(void *state, int fd, int fid, struct backend_ring *ret, struct ma
                         *ret = (struct backend_ring){ .size_bytes = ring->size_bytes,
                                                       .generation = ring->generation };
                         ret->fd = local_take_fd(&c, 0);
-                        if (got->nfds > 0) {
-                                kick = local_take_fd(&c, 0);
-                                siglock_take(&l->lock, &mask);
-                                keep_kick(l, fd, &c, kick);
-                                siglock_give(&l->lock, &mask);
-                        }
+                        kick = got->nfds > 0 ? local_take_fd(&c, 0) : -1;
+                        siglock_take(&l->lock, &mask);
+                        keep_kick(l, fd, &c, kick);
+                        siglock_give(&l->lock, &mask);
                 }
         }
         local_done(&c);
@@ -486,7 +486,7 @@ int local_waiting(void *state, int fd, int fid, struct mapi_error *err)
 
         siglock_take(&l->lock, &mask);
         f = local_flow_find(l, fd);
-        live = f != NULL && f->connected && f->kick_fd < 0; /* its ring came without: nobody waits for room */
+        live = f != NULL && f->never_blocks;
         siglock_give(&l->lock, &mask);
         if (live)
                 return 0;

@@ -294,7 +294,7 @@ static void count_signal(int number)
 
 struct reader {
         int fd;
-        volatile int over;
+        int over;
         struct trace t;
 };
 
@@ -303,7 +303,7 @@ static void *read_all(void *argument)
         struct reader *r = argument;
 
         check_all_packets(r->fd, 1, &r->t);
-        r->over = 1;
+        __atomic_store_n(&r->over, 1, __ATOMIC_RELAXED);
         return NULL;
 }
 
@@ -330,7 +330,7 @@ static void signals_do_not_end_the_waiting(void)
         set_handler(SIGUSR1, count_signal);
         check_equal(pthread_create(&thread, NULL, read_all, &r), 0);
         api_until(has_signals, &thread, "50 signals");
-        check_equal(r.over, 0);
+        check_equal(__atomic_load_n(&r.over, __ATOMIC_RELAXED), 0);
         check_ok(mapi_start_offline_device(device));
         check_equal(pthread_join(thread, NULL), 0);
         check_equal(r.over, 1);
