@@ -1,6 +1,7 @@
 /*
- * Says everything that the library has to say about traces, for every function of every library, with arguments made from the
- * letters of its schema, right and wrong ones. Whoever runs the flows, the text must be the same; same_answer.py compares.
+ * Says everything that the library has to say about traces, for every function of every library, with arguments
+ * made from the letters of its schema, right and wrong ones. Whoever runs the flows, the text must be the same;
+ * same_answer.py compares.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -18,7 +19,9 @@
 
 enum { ARGS = 8, TRIED_OF_EACH = 4, FILE_BYTES = 1 << 24 };
 
-/* ---- saying ---------------------------------------------------------------------------------------------------- */
+/*
+ * ---- saying ----------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t mix(uint64_t h, const void *bytes, size_t n)
 {
@@ -137,7 +140,10 @@ static void wait_for_end(int fd)
                 (void)sched_yield();
 }
 
-/* ---- arguments -------------------------------------------------------------------------------------------------- */
+/*
+ * ---- arguments
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /** What there is for the letter, best first. "own", "other" and "first" become numbers of flows and functions. */
 static const char *const *candidates(char letter)
@@ -216,7 +222,10 @@ static void say_trial(const struct trial *t, unsigned n)
         (void)printf(")\n");
 }
 
-/* ---- one flow on one trace ---------------------------------------------------------------------------------------- */
+/*
+ * ---- one flow on one trace
+ * ----------------------------------------------------------------------------------------
+ */
 
 /** With n arguments, which may be fewer than there are. True if it could be applied. */
 static bool run(const struct trial *t, unsigned n, const char *trace)
@@ -259,7 +268,10 @@ static bool run(const struct trial *t, unsigned n, const char *trace)
         return applied;
 }
 
-/** All combinations of the best candidates; then from the first one that is good every other candidate in each place. */
+/**
+ * All combinations of the best candidates; then from the first one that is good every other candidate in each
+ * place.
+ */
 static void try_function(struct trial *t, const char *trace, bool wrong, unsigned *applied)
 {
         unsigned good[ARGS] = { 0 }, at;
@@ -295,7 +307,10 @@ static void try_function(struct trial *t, const char *trace, bool wrong, unsigne
                 (void)run(t, n, trace);
 }
 
-/* ---- all together on one device: shared plans ------------------------------------------------------------------------ */
+/*
+ * ---- all together on one device: shared plans
+ * ------------------------------------------------------------------------
+ */
 
 static void say_together(struct trial *trials, unsigned n, const char *trace)
 {
@@ -339,7 +354,10 @@ static void say_together(struct trial *trials, unsigned n, const char *trace)
         say_call("delete", mapi_delete_offline_device(device));
 }
 
-/* ---- what is wrong without any function ------------------------------------------------------------------------------- */
+/*
+ * ---- what is wrong without any function
+ * -------------------------------------------------------------------------------
+ */
 
 static int nothing(const char *device, int format)
 {
@@ -425,7 +443,10 @@ static void say_wrong(const char *trace)
         }
 }
 
-/* ---- the catalogue ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- the catalogue
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 int main(int argc, char **argv)
 {

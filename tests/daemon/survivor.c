@@ -1,11 +1,12 @@
 /*
- * A program that must survive mapid: it does one kind of call all the time, in a thread, while kills.py kills mapid and starts
- * it again. Every answer must be one that mapi(3) allows; at the end all its flows must be there again.
+ * A program that must survive mapid: it does one kind of call all the time, in a thread, while kills.py kills
+ * mapid and starts it again. Every answer must be one that mapi(3) allows; at the end all its flows must be there
+ * again.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * Usage: survivor CALLS TRACE TCP UDP      TCP, UDP: packets of that kind in the trace. Says "ready", waits for a line
- *        on standard input when mapid is back, and says "ok".
+ * Usage: survivor CALLS TRACE TCP UDP      TCP, UDP: packets of that kind in the trace. Says "ready", waits for a
+ * line on standard input when mapid is back, and says "ok".
  */
 #include <mapi.h>
 #include <mapi/errors.h>
@@ -93,7 +94,10 @@ static unsigned long long value(int line, const mapi_results_t *r)
         return n;
 }
 
-/* ---- calls, again and again ---------------------------------------------------------------------------------------- */
+/*
+ * ---- calls, again and again
+ * ----------------------------------------------------------------------------------------
+ */
 
 static void do_create(void)
 {
@@ -338,7 +342,10 @@ static void *all_the_time(void *run)
         return NULL;
 }
 
-/* ---- before and after ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- before and after
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /** Waits until the counter is there with at least this value. */
 static void await_value(int fd, int fid, unsigned long long least)

@@ -14,16 +14,12 @@ import stat
 import sys
 
 sys.dont_write_bytecode = True
-from private_mapid import Client, Failure, Mapid, Refused, check, equal, run_cases, until, wait_for_end  # noqa: E402
+from private_mapid import Client, Mapid, Refused, check, equal, run_cases, until  # noqa: E402
 
 MAPID, CLIENT, TRACES = sys.argv[1:4]
 LIVE = '[driver]\ndevice=live\ndriver=replay\ntrace={}/demo.pcap\nrate=2000\n'.format(TRACES)
 OTHER = '[driver]\ndevice=other\ndriver=replay\ntrace={}/demo.pcap\nrate=1000\n'.format(TRACES)
 NOBODY = ['--reuid=nobody', '--clear-groups']
-
-
-class Skip(Exception):
-    pass
 
 
 def packets_in(path):

@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from private_mapid import (LIMIT_S, Client, Failure, Mapid, check, environment, equal, run_cases, until,  # noqa: E402
+from private_mapid import (LIMIT_S, Client, Mapid, check, environment, equal, run_cases,  # noqa: E402
                            wait_for_end)
 
 MAPID, CLIENT, TRACES, VERSION = sys.argv[1:5]
