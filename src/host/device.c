@@ -287,6 +287,8 @@ void host_device_let_go_and_wait(struct host_device *d, const sigset_t *mask)
         bool ending = host_device_let_go(d);
         sigset_t ours;
 
+        ending = ending &&
+                 d->session != NULL; /* an interface may take long to close, and nobody counts its descriptors */
         if (ending)
                 d->users++; /* not used again while we look at it */
         siglock_give(&d->host->lock, mask);

@@ -13,6 +13,8 @@
 static_assert(sizeof(struct session_library) == sizeof(struct functions_library),
               "one is handed over as the other");
 
+enum { LAST_LOOKS = 25 /* of 200 ms */ };
+
 static uint64_t now_s(void *context)
 {
         (void)context;
@@ -96,13 +98,25 @@ struct host *host_new(const struct host_options *options)
         return NULL;
 }
 
+/** The threads of devices that were let go use the host's memory until they say that they are gone. */
+static bool threads_gone(const struct host *h)
+{
+        for (struct host_device *d = h->devices; d != NULL; d = d->next)
+                for (int i = 0; __atomic_load_n(&d->gone, __ATOMIC_SEQ_CST) == 0; i++) {
+                        if (d->in_use || i == LAST_LOOKS)
+                                return false;
+                        host_wait_gone(d);
+                }
+        return true;
+}
+
 void host_free(struct host **ph)
 {
         struct host *h = *ph;
         struct arena *a;
 
         *ph = NULL;
-        if (h == NULL)
+        if (h == NULL || !threads_gone(h)) /* a source that does not close keeps its memory */
                 return;
         engine_free(&h->engine);
         a = h->arena;
