@@ -152,7 +152,8 @@ static void do_read(void)
         if (code == MCOM_SOCKET_ERROR) {
                 if (away && now == last)
                         fail(__LINE__, "5123 twice for one function");
-                away = gone = true;
+                away = true;
+                gone = true;
         } else if (code != 0) {
                 fail(__LINE__, "%s", text);
         } else if (away && now != last) {
