@@ -192,7 +192,7 @@ static void every_driver_key(void **state)
 
         assert_int_equal(c->nwarnings, 0);
         assert_int_equal(c->ndrivers, 3);
-        assert_string_equal(d[0].options, "ring_mb=64;block_kb=256;retire_ms=10;snaplen=128;promisc=0");
+        assert_string_equal(d[0].options, "ring_mb=64;block_kb=1024;retire_ms=10;snaplen=128;promisc=0");
         assert_string_equal(d[0].alias, "wan");
         assert_ptr_equal(config_find_driver(c, "wan"), &d[0]);
         assert_int_equal(d[0].link_speed, 10000);
@@ -416,8 +416,7 @@ static void the_installed_sample(void **state)
         for (size_t i = 0; i < c->nwarnings; i++)
                 fail_msg("%s", c->warnings[i].text);
         assert_int_equal(c->ndrivers, 3);
-        assert_string_equal(c->drivers[0].options,
-                            "ring_mb=32;block_kb=256;retire_ms=10;snaplen=65535;promisc=1");
+        assert_string_equal(c->drivers[0].options, "ring_mb=32;block_kb=256;retire_ms=10;snaplen=65535;promisc=1");
         assert_string_equal(c->drivers[1].options, "trace=/usr/local/share/mapi/demo.pcap;speed=1;loops=0");
         assert_string_equal(c->drivers[2].options, "trace_dir=/var/lib/traces;rate=10000");
         assert_int_equal(c->max_sessions, CONFIG_MAX_SESSIONS);
