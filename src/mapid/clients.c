@@ -55,6 +55,10 @@ static void client_free(struct client *c)
                 (void)close(c->pid_fd);
         log_debug("client %llu: has gone", (unsigned long long)c->number);
         free(c);
+        if (a->deaf && a->done == NULL) {
+                a->deaf = false;
+                (void)event_add(a->listening, NULL);
+        }
         if (a->done != NULL && a->first == NULL)
                 a->done(a->context);
 }
@@ -349,8 +353,11 @@ static void acceptable(evutil_socket_t fd, short what, void *context)
                             a->count);
                 (void)close(new_fd);
         }
-        if (errno == EMFILE || errno == ENFILE)
+        if ((errno == EMFILE || errno == ENFILE) && a->first != NULL) { /* whoever leaves brings some back */
                 log_warning("no client can connect: %s", strerror(errno));
+                (void)event_del(a->listening);
+                a->deaf = true;
+        }
 }
 
 /* ---- looking after them ------------------------------------------------------------------------------------------ */

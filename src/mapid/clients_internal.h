@@ -68,6 +68,7 @@ struct clients {
         uint64_t numbers;
         struct client *first;
         bool stopping;
+        bool deaf; /* out of descriptors: nobody is listened to until a client has gone */
         void (*done)(void *context);
         void *context;
         void *receive_mem; /* PROTOCOL_MESSAGE_MAX bytes, and a pool to look at what came */
