@@ -130,8 +130,13 @@ static int create_flow(struct client_session **at, const char *dev)
                 client_debug("%s is %s by MAPI_DEVICE_MAP", dev, path);
                 return create_private(s, dev, path);
         }
-        if ((s->local || !is_interface(dev)) && s->ops->device_known(s->state, dev))
-                return create_on_device(s, dev);
+        if ((s->local || !is_interface(dev)) && s->ops->device_known(s->state, dev)) {
+                int fd = create_on_device(s, dev);
+
+                /* While mapid is away every device counts as known; it may be back by now, and not know this one. */
+                if (fd >= 0 || !s->local || client_error_code() != MAPID_NO_DRIVER)
+                        return fd;
+        }
         if (client_away(client_epoch(s)))
                 return client_fail(MCOM_SOCKET_ERROR, "mapid is away");
         if (!is_interface(dev) && is_trace(dev))
