@@ -359,6 +359,9 @@ static void await_value(int fd, int fid, unsigned long long least)
 
 static void prepare(void)
 {
+        mapi_function_info_t function;
+        mapi_flow_info_t flow;
+
         live = MUST(mapi_create_flow("live"));
         counter = MUST(mapi_apply_function(live, "PKT_COUNTER"));
         buffer = MUST(mapi_apply_function(live, "TO_BUFFER"));
@@ -371,6 +374,8 @@ static void prepare(void)
         device_flow = MUST(mapi_create_flow(device));
         MUST(mapi_apply_function(device_flow, "BPF_FILTER", "udp"));
         device_counter = MUST(mapi_apply_function(device_flow, "PKT_COUNTER"));
+        MUST(mapi_get_flow_info(live, &flow)); /* the answers that are given while mapid is away */
+        MUST(mapi_get_function_info(live, counter, &function));
         silent = MUST(mapi_create_flow("live"));
         MUST(mapi_apply_function(silent, "BPF_FILTER", "host 1.2.3.4 and host 4.3.2.1"));
         silent_buffer = MUST(mapi_apply_function(silent, "TO_BUFFER"));
