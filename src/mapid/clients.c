@@ -17,8 +17,6 @@
 
 enum { MESSAGES_AT_ONCE = 16, SEND_BUFFER = 1 << 20 };
 
-static void look_after(evutil_socket_t fd, short what, void *context);
-
 void clients_notice(struct clients *a)
 {
         uint64_t one = 1;
@@ -293,7 +291,6 @@ static void writable(evutil_socket_t fd, short what, void *context)
 {
         (void)fd;
         (void)what;
-        (void)context;
         clients_notice(((struct client *)context)->all);
 }
 
