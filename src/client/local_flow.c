@@ -513,7 +513,7 @@ void local_kick(void *state, int fd)
         errno = saved;
 }
 
-/** The flow's eventfd, if there is one already; -1. */
+/** The flow's event descriptor, if there is one already; -1. */
 static int known_event_fd(struct local *l, int fd)
 {
         const struct local_flow *f;
