@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -161,6 +162,7 @@ static void become_engine(const struct options *o, struct config *c, struct plac
                                    .null_fd = -1 };
         struct mapi_error err;
 
+        (void)prctl(PR_SET_NAME, "mapid-engine"); /* what ps and top show */
         if (p->pid_fd >= 0)
                 (void)close(p->pid_fd);
         if (o->background) /* it may not open anything later */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -107,6 +108,7 @@ static int fork_compiler(const struct opener_setup *s, int socket, struct mapi_e
                 return mapi_fail(err, MAPI_LIMIT_ERROR, "a filter cannot be compiled: %s", strerror(errno));
         if (pid > 0)
                 return 0;
+        (void)prctl(PR_SET_NAME, "mapid-filter");
         (void)close(s->ask_fd);
         (void)close(s->tell_fd);
         (void)close(s->signal_fd);

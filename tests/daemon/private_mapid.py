@@ -132,10 +132,18 @@ class Mapid:
         return self.notes.recv(4096).decode() if self.notes in ready else None
 
     def find_engine(self):
+        """By its name: a client that returns at once may already have a compiler of its own running beside it."""
         children = pathlib.Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children').read_text(encoding='ascii')
-        pids = [int(pid) for pid in children.split()]
-        equal(len(pids), 1, 'processes of mapid besides the opener')
-        self.engine = pids[0]
+        engines = []
+        for pid in children.split():
+            try:
+                name = pathlib.Path(f'/proc/{pid}/comm').read_text(encoding='utf-8', errors='replace').strip()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # a compiler that has just ended
+            if name == 'mapid-engine':
+                engines.append(int(pid))
+        equal(len(engines), 1, 'engine processes of mapid')
+        self.engine = engines[0]
 
     def log(self):
         return self.errors.read_text(encoding='utf-8', errors='replace')
