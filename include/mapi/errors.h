@@ -98,6 +98,7 @@
         X(9003, MAPI_SESSION_ERROR, "there is no such session")                                                   \
         X(9004, MAPI_CANCELLED, "the request was cancelled")                                                      \
         X(9005, MAPI_CONFIG_ERROR, "the configuration is wrong")                                                  \
+        X(9006, MAPI_RESULTS_LOST, "results came faster than they were read, and some were lost")                 \
         X(9100, MAPI_PRIVILEGES_ERROR, "privileges could not be given up")
 
 enum mapi_error_code {

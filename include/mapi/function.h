@@ -26,7 +26,7 @@ extern "C" {
 #define MAPI_FUNCTION_ABI 0
 
 #define MAPI_ARGS_MAX 16
-#define MAPI_REFS_MAX 8
+#define MAPI_REFS_MAX 64
 
 #pragma GCC visibility push(default)
 
@@ -49,7 +49,10 @@ int mapi_fail(struct mapi_error *err, int code, const char *format, ...) __attri
 
 /**
  * One argument of the schema. Letters: s string, i int, c character, l unsigned 64 bit, w file to be written (the
- * client opens it and the function gets the descriptor), r flow, f function inside the preceding r.
+ * client opens it and the function gets the descriptor), r flow, f function inside the preceding r, S list of functions
+ * ("fid@fd,fid@fd"), R list of flows ("fd,fd"). A pair of r and f names a function whose result is one number; a list
+ * may name any whose result can be read again and again (mapi_ref_count()). They are flows of the same session on the same device; if
+ * something else is named, applying fails with the code of the position of r, S or R, after the ranges have been checked.
  * An integer argument with min < max is checked: outside of it, applying fails with the code of its position.
  */
 struct mapi_arg_spec {
@@ -63,8 +66,8 @@ struct mapi_arg_spec {
 
 /** One argument as .start finds it in fn->arg[]; strings live as long as the instance. */
 struct mapi_value {
-        const char *str;        /* s and w (the path, for messages); NULL if none was given */
-        long long num;          /* i, c */
+        const char *str;        /* s, S, R and w (the path, for messages); NULL if none was given */
+        long long num;          /* i, c, r, f */
         unsigned long long u64; /* l */
         int fd;                 /* w: descriptor, owned by the engine, open until .stop has returned */
 };
@@ -75,7 +78,8 @@ enum mapi_result_kind {
         MAPI_RESULT_NONE = 0,
         MAPI_RESULT_COUNTER, /* one unsigned word of 4 or 8 bytes */
         MAPI_RESULT_RECORD,  /* a struct of fixed size, read as a whole */
-        MAPI_RESULT_PACKETS  /* a packet ring, read by mapi_get_next_pkt() */
+        MAPI_RESULT_PACKETS, /* a packet ring, read by mapi_get_next_pkt() */
+        MAPI_RESULT_QUEUE /* structs of fixed size, put with mapi_queue_put(); each mapi_read_results() takes one, and waits for it */
 };
 
 /** How the results of several workers become one. */
@@ -86,11 +90,19 @@ enum mapi_combine {
         MAPI_COMBINE_SERIAL  /* there is one only: the function runs on the device's lane */
 };
 
+/** A full queue, because its reader is slow or reads nothing. Its reader learns how many it has lost. */
+enum mapi_overrun {
+        MAPI_OVERRUN_OLDEST = 0, /* the oldest is overwritten */
+        MAPI_OVERRUN_NEWEST      /* the new one is lost */
+};
+
 struct mapi_result_spec {
         enum mapi_result_kind kind;
         uint32_t size; /* bytes; 0 for a counter means 8. A record may have 0: then .start sets fn->result_size */
         const char *unit;
         enum mapi_combine combine;
+        uint32_t depth; /* queues: how many structs are kept for the reader on a live device; a trace keeps more */
+        enum mapi_overrun full; /* queues: what becomes of the one too many */
 };
 
 /**
@@ -126,6 +138,9 @@ struct mapi_fn {
         const struct mapi_device_facts *device;
         uint32_t needs; /* enum mapi_need */
         uint32_t result_size;
+        uint32_t
+                ahead; /* 1, set in .start: sees each packet before the functions that it reads do. For readers that do something
+                           between two packets: what they read then is what the earlier packets made of it. They must let everything pass. */
         uint32_t emit_caplen; /* transformers: most bytes of one emitted packet; set in .start */
         uint32_t emit_count;  /* transformers: most packets emitted for one packet, and by one .tick or .finish */
 };
@@ -229,8 +244,14 @@ int mapi_predicate_literals(struct mapi_fn *fn, const struct mapi_literal *lit, 
 uint8_t *mapi_emit(struct mapi_fn *fn, const struct mapi_view *like, uint32_t caplen, uint32_t wirelen,
                    uint64_t ts);
 
-/** Readers: how many functions this one refers to (its r/f argument pairs), and the newest value of one, as of this packet. */
+/**
+ * Readers: how many functions this one refers to (its r/f pairs and S lists, in their order), what function that is,
+ * and the newest value of one, as of this packet. A function whose flow was closed stands still.
+ */
 unsigned mapi_ref_count(const struct mapi_fn *fn);
+const struct mapi_function *mapi_ref_function(const struct mapi_fn *fn, unsigned i);
+/** The newest result of one as bytes: copies at most size bytes. Returns the bytes that there are. From .start: only how many. */
+size_t mapi_ref_read(const struct mapi_fn *fn, unsigned i, void *to, size_t size);
 uint64_t mapi_ref_u64(const struct mapi_fn *fn, unsigned i);
 /**
  * The same value as it was before any function had the current packet: what an interval ends with when this packet opens
@@ -240,6 +261,14 @@ uint64_t mapi_ref_before(const struct mapi_fn *fn, unsigned i);
 /** Starts the referred result anew, if it can be, from before the current packet on: what this packet adds counts into
  *  the new value, and mapi_ref_before() is 0 then. */
 void mapi_ref_reset(struct mapi_fn *fn, unsigned i);
+
+/** How many flows this one refers to (its R lists), and whether one of them has begun: is connected, or was. Only .run may ask. */
+unsigned mapi_ref_flow_count(const struct mapi_fn *fn);
+int mapi_ref_flow_begun(const struct mapi_fn *fn, unsigned i);
+
+/** MAPI_RESULT_QUEUE: appends one struct of fn->result_size bytes. Returns 0 if it was lost. A function whose .start has set
+ *  fn->result_size to 0 has no queue. */
+int mapi_queue_put(struct mapi_fn *fn, const void *record);
 
 /** Sinks: opens the queue to fn->arg[arg].fd. Only from .start. */
 int mapi_sink_open(struct mapi_fn *fn, unsigned arg, struct mapi_error *err);
@@ -257,6 +286,8 @@ uint64_t mapi_random(struct mapi_fn *fn);
 
 /** The strict time-string parser: [+]number[unit], units s ms us m, none = raw. See mapi_stdflib(3). 0 or -7000. */
 int mapi_parse_time(const char *text, uint64_t *ret_ts);
+/** The strict parser of absolute times: "YYYY-mm-dd HH:MM:SS", local time of this process. 0 or -7000. */
+int mapi_parse_moment(const char *text, uint64_t *ret_ts);
 
 #pragma GCC visibility pop
 

@@ -1,10 +1,13 @@
 /* Applying functions: from whatever the caller passed to what the function's schema wants. SPDX-License-Identifier: BSD-2-Clause */
 #include "client/client.h"
 
+#include "base/reflist.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -88,6 +91,7 @@ static void take_declared(va_list *args, const struct mapi_arg_spec *spec, struc
                 switch (spec[i].letter) {
                 case 's':
                 case 'S':
+                case 'R':
                 case 'w':
                         g[i] = (struct given){ .kind = GIVEN_STRING, .str = va_arg(*args, const char *) };
                         break;
@@ -108,7 +112,7 @@ static int take_array(char **args, unsigned n, const struct mapi_arg_spec *spec,
                 char *end = NULL;
 
                 g[i] = (struct given){ .kind = GIVEN_STRING, .str = s };
-                if (strchr("sSw", spec[i].letter) != NULL)
+                if (strchr("sSRw", spec[i].letter) != NULL)
                         continue;
                 errno = 0;
                 if (s == NULL || s[0] == '\0')
@@ -224,6 +228,7 @@ static int convert_one(const struct given *g, const struct mapi_arg_spec *spec, 
                 break;
         case 's':
         case 'S':
+        case 'R':
                 return g->kind == GIVEN_NOTHING ? 0 : as_string(g, spec, i, name, &ret->str);
         case 'w':
                 if (g->kind != GIVEN_NOTHING && as_string(g, spec, i, name, &ret->str) < 0)
@@ -240,11 +245,38 @@ static int convert_one(const struct given *g, const struct mapi_arg_spec *spec, 
         return 0;
 }
 
-/** Descriptors that are arguments become numbers of the backend. */
-static void translate(struct client_session *s, const struct mapi_arg_spec *spec, struct mapi_value *value)
+enum { LIST_BYTES = MAPI_REFS_MAX * sizeof "2147483647@2147483647" };
+
+/** A list with the backend's numbers, in buf. What is no list stays as it is: who knows the function says what is wrong. */
+static const char *translate_list(struct client_session *s, const char *text, bool functions, char *buf)
+{
+        struct reflist_item item[MAPI_REFS_MAX];
+        int n = reflist_parse(text, functions, item, MAPI_REFS_MAX), used = 0;
+
+        if (n < 0)
+                return text;
+        for (int i = 0; i < n; i++) {
+                if (functions)
+                        used += snprintf(buf + used, LIST_BYTES - (size_t)used, "%d@", item[i].fid);
+                used += snprintf(buf + used, LIST_BYTES - (size_t)used, "%d%s", client_number_of(s, item[i].flow),
+                                 i + 1 < n ? "," : "");
+        }
+        return buf;
+}
+
+/** Descriptors that are arguments become numbers of the backend. list: room for one list, used by one argument. */
+static int translate(struct client_session *s, const struct mapi_arg_spec *spec, struct mapi_value *value,
+                     char *list, bool *list_used)
 {
         if (spec->letter == 'r' && value->num > 0 && value->num <= INT_MAX)
                 value->num = client_number_of(s, (int)value->num);
+        if (spec->letter != 'S' && spec->letter != 'R')
+                return 0;
+        if (*list_used)
+                return client_fail(MFUNCT_INVALID_ARGUMENT_DESCRIPTOR, "a function with more than one list");
+        *list_used = true;
+        value->str = translate_list(s, value->str, spec->letter == 'S', list);
+        return 0;
 }
 
 /** Converts and applies. Surplus arguments are ignored. */
@@ -253,19 +285,22 @@ static int apply(struct client_flow *f, const char *funct, const struct backend_
 {
         struct client_session *s = f->session;
         struct mapi_value values[MAPI_ARGS_MAX];
+        char list[LIST_BYTES];
+        bool list_used = false;
         struct mapi_error err = { 0 };
         unsigned n = 0;
         int r;
 
         for (; fn->args != NULL && fn->args[n].letter != '\0' && n < MAPI_ARGS_MAX; n++) {
                 values[n] = (struct mapi_value){ .fd = -1 };
-                if (convert_one(&g[n], &fn->args[n], n, fn->name, &values[n]) < 0) {
-                        while (n-- > 0)
+                if (convert_one(&g[n], &fn->args[n], n, fn->name, &values[n]) < 0 ||
+                    translate(s, &fn->args[n], &values[n], list, &list_used) < 0) {
+                        do
                                 if (values[n].fd >= 0)
                                         (void)close(values[n].fd);
+                        while (n-- > 0);
                         return -1;
                 }
-                translate(s, &fn->args[n], &values[n]);
         }
         r = s->ops->apply(s->state, f->number, funct, values, n, &err);
         return r < 0 ? client_fail_with(&err) : r;

@@ -118,6 +118,7 @@ struct client_segment {
 struct client_function {
         int fid;
         enum mapi_result_kind kind;
+        uint32_t size; /* bytes of its result, or of a record */
         bool nowait;
         bool ring_mapped;
         uint32_t epoch; /* the life of the backend in which this was mapped */
@@ -128,6 +129,12 @@ struct client_function {
         struct ring_reader ring;
         struct client_segment *segment[2]; /* of ref and of status */
 };
+
+/** Its result comes through a ring. */
+static inline bool client_has_ring(enum mapi_result_kind kind)
+{
+        return kind == MAPI_RESULT_PACKETS || kind == MAPI_RESULT_QUEUE;
+}
 
 enum client_connected {
         CLIENT_CONNECTED = 1,
@@ -215,6 +222,12 @@ static inline struct client_function *client_function(struct client_flow *f, int
                         return &f->function[i];
         return NULL;
 }
+
+/**
+ * Takes the next record of a queue into fn->result, waiting for it as the flow is set. False: there is none; with error 0 when
+ * none will come, or none has come for a flow that does not wait. If records were lost, 9006 is stored.
+ */
+bool client_queue_read(struct client_flow *f, struct client_function *fn);
 
 /* ---- waiting without a thread (events.c)
  * --------------------------------------------------------------------- */

@@ -124,7 +124,7 @@ static int check_values(struct local *l, const char *name, const struct backend_
                         return mapi_fail(err, MFUNCT_INVALID_ARGUMENT, "%s has %u arguments, not %u", name, i, n);
                 if (letter == 'w' && values[i].fd < 0)
                         return mapi_fail(err, MAPID_NO_FD, "%s: argument %u", name, i + 1);
-                if (strchr("sSw", letter) != NULL && values[i].str != NULL && strlen(values[i].str) > max)
+                if (strchr("sSRw", letter) != NULL && values[i].str != NULL && strlen(values[i].str) > max)
                         return mapi_fail(err, MAPI_LIMIT_ERROR, "%s: argument %u has more than %zu bytes", name,
                                          i + 1, max);
         }

@@ -298,7 +298,7 @@ static int value_copy(struct arena *a, struct local_value *to, const struct mapi
         char *path = NULL;
 
         *to = (struct local_value){ .letter = letter, .num = from->num, .u64 = from->u64 };
-        if (strchr("sSw", letter) == NULL || from->str == NULL)
+        if (strchr("sSRw", letter) == NULL || from->str == NULL)
                 return 0;
         to->text = arena_strndup(a, from->str, strlen(from->str));
         if (to->text == NULL || (letter == 'w' && path_of(a, from->fd, &path) < 0))
@@ -377,6 +377,7 @@ void local_function_message(const struct local_function *fn, int flow, Mapi__App
                 switch (v->letter) {
                 case 's':
                 case 'S':
+                case 'R':
                         m->is_case = v->text == NULL ? MAPI__VALUE__IS__NOT_SET : MAPI__VALUE__IS_TEXT;
                         m->text = (char *)(uintptr_t)v->text; /* is not written to */
                         break;
@@ -399,7 +400,7 @@ void local_function_message(const struct local_function *fn, int flow, Mapi__App
 
 static int place_of(const Mapi__Place *p, struct backend_place *ret)
 {
-        if (p->kind < 0 || p->kind > MAPI__RESULT_KIND__RESULT_PACKETS)
+        if (p->kind < 0 || p->kind > MAPI__RESULT_KIND__RESULT_QUEUE)
                 return -1;
         *ret = (struct backend_place){ .fid = p->fid,
                                        .kind = (enum mapi_result_kind)p->kind,

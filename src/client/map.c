@@ -190,6 +190,8 @@ static int map_function(const struct client_flow *f, unsigned i, uint32_t epoch,
         fn.fid = p.fid;
         fn.kind = p.kind;
         fn.nowait = p.nowait;
+        if (p.kind == MAPI_RESULT_QUEUE && p.size == 0) /* it has none this time */
+                fn.kind = p.kind = MAPI_RESULT_NONE;
         if (p.kind == MAPI_RESULT_NONE) {
                 *ret = fn;
                 return 0;
@@ -205,9 +207,10 @@ static int map_function(const struct client_flow *f, unsigned i, uint32_t epoch,
         if (r == 0)
                 fn.status = (const struct results_flow *)ref.slot;
         if (r == 0 && (results_find(&fn.segment[0]->map, p.entry, f->number, p.fid, &fn.ref) < 0 ||
-                       (p.kind == MAPI_RESULT_PACKETS) != (fn.ref.kind == RESULTS_RING)))
+                       client_has_ring(p.kind) != (fn.ref.kind == RESULTS_RING)))
                 r = mapi_fail(err, MAPI_SHM_ERR, "function %d of flow %d", p.fid, f->fd);
-        if (r == 0 && p.kind == MAPI_RESULT_PACKETS)
+        fn.size = p.kind == MAPI_RESULT_QUEUE ? p.size : fn.ref.size;
+        if (r == 0 && client_has_ring(p.kind))
                 r = map_ring(f, &fn, err);
         if (r < 0) {
                 function_unmap(s, &fn);
@@ -229,12 +232,11 @@ static int result_memory(struct client_flow *f, struct client_function *fn)
         if (fn->kind == MAPI_RESULT_NONE || fn->kind == MAPI_RESULT_PACKETS)
                 return 0;
         client_lock(&mask);
-        fn->result.res = arena_alloc(f->arena, fn->ref.size);
+        fn->result.res = arena_alloc(f->arena, fn->size);
         client_unlock(&mask);
-        fn->result.size = (int)fn->ref.size;
-        return fn->result.res != NULL
-                       ? 0
-                       : client_fail(MAPID_MEM_ALLOCATION_ERROR, "result of %u bytes", fn->ref.size);
+        fn->result.size = (int)fn->size;
+        return fn->result.res != NULL ? 0
+                                      : client_fail(MAPID_MEM_ALLOCATION_ERROR, "result of %u bytes", fn->size);
 }
 
 static int count_functions(const struct client_flow *f, unsigned *ret_n, struct mapi_error *err)
@@ -322,7 +324,7 @@ int client_function_renew(struct client_flow *f, struct client_function *fn, uin
                 return client_fail(MCOM_SOCKET_ERROR, "flow %d was lost when mapid went away: %.300s", f->fd,
                                    err.text);
         if (client_epoch(s) != epoch || fresh.fid != fn->fid || fresh.kind != fn->kind ||
-            (fn->result.res != NULL && (uint32_t)fn->result.size != fresh.ref.size)) {
+            (fn->result.res != NULL && (uint32_t)fn->result.size != fresh.size)) {
                 function_unmap(s, &fresh);
                 return client_fail(MCOM_SOCKET_ERROR, "flow %d is another one since mapid is back", f->fd);
         }

@@ -191,7 +191,7 @@ static struct mapipkt *next_packet(struct client_flow *f, int fid)
         enum ring_state state;
         void *record;
 
-        if (fn == NULL || !fn->ring_mapped) {
+        if (fn == NULL || !fn->ring_mapped || fn->kind != MAPI_RESULT_PACKETS) {
                 (void)client_fail(MAPI_INVALID_FID_FUNCID, "function %d of flow %d is no TO_BUFFER", fid, f->fd);
                 return NULL;
         }
@@ -207,6 +207,25 @@ static struct mapipkt *next_packet(struct client_flow *f, int fid)
                 if (!wait_for_packet(f, fn, state))
                         return NULL;
         }
+}
+
+bool client_queue_read(struct client_flow *f, struct client_function *fn)
+{
+        enum ring_state state;
+        uint64_t lost = 0, n;
+
+        for (;;) {
+                state = ring_reader_take(&fn->ring, fn->result.res, fn->size, &n);
+                lost += n;
+                if (state == RING_PACKET && atomic_load_explicit(&f->closed, memory_order_relaxed) == 0)
+                        break;
+                if (!wait_for_packet(f, fn, state))
+                        return false;
+        }
+        if (lost > 0)
+                (void)client_fail(MAPI_RESULTS_LOST, "%llu of function %d of flow %d", (unsigned long long)lost,
+                                  fn->fid, f->fd);
+        return true;
 }
 
 /** Results of a connected flow that could not be mapped yet: waits until they can. 0 or -1 with the error

@@ -72,6 +72,12 @@ static mapi_results_t *read_function(struct client_flow *f, int fid)
                 (void)client_fail(MAPI_INVALID_FID_FUNCID, "flow %d has no function %d", f->fd, fid);
                 return NULL;
         }
+        if (fn->kind == MAPI_RESULT_QUEUE) {
+                if (!client_queue_read(f, fn))
+                        return NULL;
+                fn->result.ts = now_us();
+                return &fn->result;
+        }
         if (fn->kind != MAPI_RESULT_COUNTER && fn->kind != MAPI_RESULT_RECORD) {
                 (void)client_fail(MAPI_SHM_ERR, "function %d of flow %d", fid, f->fd);
                 return NULL;

@@ -142,7 +142,7 @@ struct device *engine_flow_device(const struct flow *f);
 
 /**
  * Applying a function, in the three steps of graph/instance.h: begin and end are control calls, instance_start() may run
- * between them without holding up anybody. refs: the instances that the r/f pairs name.
+ * between them without holding up anybody. refs: the instances that the r/f pairs and the lists name.
  */
 int engine_apply_begin(struct flow *f, const struct mapi_function *def, const char *library,
                        const struct mapi_value *values, uint32_t nvalues, struct instance *const *refs,
@@ -150,6 +150,9 @@ int engine_apply_begin(struct flow *f, const struct mapi_function *def, const ch
 
 /** started: what instance_start() said. Returns the fid, or the error; then the instance is gone. */
 int engine_apply_end(struct flow *f, struct instance *in, int started, struct mapi_error *err);
+
+/** What tells others that a flow has begun. */
+struct flow_mark *engine_flow_mark(struct flow *f);
 
 /** The function with this id, or the next one above it. NULL: none. */
 struct instance *engine_function(const struct flow *f, int fid, bool next);

@@ -5,6 +5,7 @@
 
 #include <mapi.h>
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,6 +20,12 @@ int engine_flow_new(struct engine *e, struct device *d, const struct flow_home *
                 arena_free(&a);
                 return mapi_fail(err, MAPI_LIMIT_ERROR, "no memory for another flow in this session");
         }
+        f->mark = calloc(1, sizeof *f->mark);
+        if (f->mark == NULL) {
+                arena_free(&a);
+                return mapi_fail(err, MAPI_LIMIT_ERROR, "no memory for another flow in this session");
+        }
+        f->mark->users = 1;
         f->device = d;
         f->arena = a;
         f->home = *home;
@@ -27,6 +34,7 @@ int engine_flow_new(struct engine *e, struct device *d, const struct flow_home *
         r = segments_alloc(home->segments, RESULTS_FLOW, f->number, 0, sizeof(struct results_flow), 1,
                            MAPI_COMBINE_SERIAL, &f->place, err);
         if (r < 0) {
+                flow_mark_put(f->mark);
                 arena_free(&a);
                 return r;
         }
@@ -103,6 +111,11 @@ int engine_apply_end(struct flow *f, struct instance *in, int started, struct ma
         f->fn[f->n++] = in;
         f->last_fid = in->fid;
         return in->fid;
+}
+
+struct flow_mark *engine_flow_mark(struct flow *f)
+{
+        return f->mark;
 }
 
 struct instance *engine_function(const struct flow *f, int fid, bool next)
@@ -297,6 +310,7 @@ static void flow_drop(struct flow *f)
         for (uint32_t k = f->n; k > 0; k--)
                 instance_free(f->fn[k - 1], f->home.segments);
         segments_release(f->home.segments, &f->place);
+        flow_mark_put(f->mark);
         f->device->nflows--;
         a = f->arena;
         arena_free(&a);
@@ -326,6 +340,7 @@ void engine_flow_free(struct flow **pf)
         *pf = NULL;
         if (f == NULL)
                 return;
+        __atomic_store_n(&f->mark->begun, true, __ATOMIC_RELAXED); /* nobody waits for a flow that is gone */
         let_go(f);
         for (uint32_t k = 0; k < f->n; k++)
                 if (f->fn[k]->ring != NULL)

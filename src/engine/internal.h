@@ -58,6 +58,7 @@ struct flow {
         struct segment_place place; /* struct results_flow */
         struct instance *fn[FUNCTIONS_PER_FLOW_MAX];
         uint32_t n;
+        struct flow_mark *mark;
         int event_fd; /* owned; -1: none */
         /* account: the worker's, and read while the device is held and quiet */
         struct flow_account account;

@@ -16,6 +16,7 @@ static void adopt(struct device *d, struct graph *g)
                         continue;
                 f->packets_before = d->capture.packets;
                 f->taken_up = true;
+                __atomic_store_n(&f->mark->begun, true, __ATOMIC_RELAXED);
         }
         d->running = graph_head(g)->generation;
 }

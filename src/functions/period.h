@@ -17,7 +17,7 @@ __extension__ typedef unsigned __int128 period_wide;
 
 struct period {
         period_wide num; /* the period is num / den units of 2^-32 s */
-        uint32_t den;
+        uint64_t den;    /* at most 65536 * 1000000 */
         bool begun;
         uint64_t start; /* where the first one began, 32.32 */
         uint64_t done;  /* how many are over */
@@ -36,11 +36,23 @@ static inline void period_init(struct period *p, uint64_t ts)
         }
 }
 
+/** Prepares for periods of `us` / `parts` microseconds; 1 <= parts <= us, parts <= 65536. */
+static inline void period_init_us(struct period *p, uint32_t us, uint32_t parts)
+{
+        *p = (struct period){ .num = (period_wide)us << 32, .den = (uint64_t)parts * 1000000u };
+}
+
+/** Where period k ends, counted from 1: the stamp of that boundary. Only of one that has begun. */
+static inline uint64_t period_boundary(const struct period *p, uint64_t k)
+{
+        period_wide at = p->start + (period_wide)k * p->num / p->den;
+
+        return at > UINT64_MAX ? UINT64_MAX : (uint64_t)at;
+}
+
 static inline void period_set_next(struct period *p)
 {
-        period_wide next = p->start + (p->done + (period_wide)1) * p->num / p->den;
-
-        p->next = next > UINT64_MAX ? UINT64_MAX : (uint64_t)next;
+        p->next = period_boundary(p, p->done + 1);
 }
 
 /**

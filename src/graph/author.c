@@ -2,6 +2,8 @@
 #include "graph/emit.h"
 #include "graph/instance.h"
 
+#include <string.h>
+
 void *mapi_fn_alloc(struct mapi_fn *fn, size_t size)
 {
         return arena_alloc(instance_of(fn)->arena, size);
@@ -32,6 +34,53 @@ uint8_t *mapi_emit(struct mapi_fn *fn, const struct mapi_view *like, uint32_t ca
 unsigned mapi_ref_count(const struct mapi_fn *fn)
 {
         return instance_of(fn)->nrefs;
+}
+
+const struct mapi_function *mapi_ref_function(const struct mapi_fn *fn, unsigned i)
+{
+        const struct instance *in = instance_of(fn);
+
+        return i < in->nrefs ? in->ref[i]->fn.def : NULL;
+}
+
+size_t mapi_ref_read(const struct mapi_fn *fn, unsigned i, void *to, size_t size)
+{
+        const struct instance *in = instance_of(fn);
+        uint64_t value;
+
+        if (i >= in->nrefs)
+                return 0;
+        in = in->ref[i];
+        size = size < in->fn.result_size ? size : in->fn.result_size;
+        if (size == 0 || in->fn.slot == NULL)
+                return in->fn.result_size;
+        if (in->fn.def->result.kind == MAPI_RESULT_COUNTER) {
+                value = instance_u64(in);
+                memcpy(to, &value,
+                       size); /* little-endian or 8 bytes; a counter of 4 has its value in the lower half */
+        } else {
+                memcpy(to, in->fn.slot->data, size); /* written by this thread, which is not in the middle of it */
+        }
+        return in->fn.result_size;
+}
+
+unsigned mapi_ref_flow_count(const struct mapi_fn *fn)
+{
+        return instance_of(fn)->nmarks;
+}
+
+int mapi_ref_flow_begun(const struct mapi_fn *fn, unsigned i)
+{
+        const struct instance *in = instance_of(fn);
+
+        return i < in->nmarks && __atomic_load_n(&in->mark[i]->begun, __ATOMIC_RELAXED);
+}
+
+int mapi_queue_put(struct mapi_fn *fn, const void *record)
+{
+        struct ring *ring = instance_of(fn)->ring;
+
+        return ring != NULL && ring->record != 0 && ring_put_record(ring, record);
 }
 
 uint64_t mapi_ref_u64(const struct mapi_fn *fn, unsigned i)

@@ -104,6 +104,28 @@ static int list_read(struct compiler *c, const struct graph_flow *f, uint32_t k,
         return 0;
 }
 
+/** One past the last function that sees packets ahead, from `from` on and before the first with packets of its own. `from`: none. */
+static uint32_t lead_end(const struct graph_flow *f, uint32_t from)
+{
+        uint32_t end = from;
+
+        for (uint32_t k = from; k < f->n && !tree_is_sub(f->fn[k]); k++)
+                if (f->fn[k]->fn.ahead != 0)
+                        end = k + 1;
+        return end;
+}
+
+static int write_member(struct compiler *c, const struct graph_flow *f, uint32_t from, struct member *ret)
+{
+        uint32_t body = lead_end(f, from);
+
+        if (body > from && write_lead(c, f, from, body, &ret->lead, &ret->out) < 0)
+                return -1;
+        if (write_chain(c, f, body, true, &ret->body) < 0)
+                return -1;
+        return list_read(c, f, from, &ret->body);
+}
+
 /** One step operation for each group, behind everything that runs by batches. */
 static int write_steps(struct compiler *c, struct pending_member *members, uint32_t n_members, uint32_t n_flows,
                        struct chain *top)
@@ -133,14 +155,65 @@ static int write_steps(struct compiler *c, struct pending_member *members, uint3
                         step->member[step->n].in = m->at->slot;
                         if (m->at->slot != 0)
                                 top->clear[top->nclear++] = m->at->slot;
-                        if (write_chain(c, m->flow, m->from, true, &step->member[step->n].body) < 0 ||
-                            list_read(c, m->flow, m->from, &step->member[step->n].body) < 0)
+                        if (write_member(c, m->flow, m->from, &step->member[step->n]) < 0)
                                 return -1;
-                        step->n++;
+                        step->leads |= step->member[step->n++].lead.nops > 0;
                 }
                 n_members -= n;
                 c->g->facts.steps++;
         }
+        return 0;
+}
+
+/* ---- order ------------------------------------------------------------------------------------------------- */
+
+/** It may pass fewer packets, or others, than it gets: nothing is moved across it. */
+static bool is_wall(const struct instance *in)
+{
+        const struct mapi_function *def = in->fn.def;
+
+        return def->shape == MAPI_PREDICATE || (def->traits & MAPI_FILTERS) != 0 || tree_is_sub(in);
+}
+
+/** Where function k that sees packets ahead belongs: before all it reads of its own flow, and as far ahead as it sees the same packets. */
+static uint32_t place_ahead(struct instance *const *fn, uint32_t k)
+{
+        uint32_t to = k;
+
+        for (uint32_t r = 0; r < fn[k]->nrefs; r++)
+                for (uint32_t i = 0; i < to; i++)
+                        if (fn[i] == fn[k]->ref[r])
+                                to = i;
+        while (to > 0 && !is_wall(fn[to - 1]) && fn[to - 1]->fn.ahead == 0)
+                to--;
+        return to;
+}
+
+/** The order in which a flow's functions have each packet: that of application, but what sees packets ahead comes ahead. */
+static int set_order(struct graph *g, struct graph_flow *f)
+{
+        struct instance **fn;
+        bool any = false;
+
+        for (uint32_t k = 0; k < f->n; k++)
+                any |= f->fn[k]->fn.ahead != 0;
+        if (!any)
+                return 0;
+        fn = arena_alloc(g->arena, f->n * sizeof(struct instance *));
+        if (fn == NULL)
+                return -1;
+        memcpy(fn, f->fn, f->n * sizeof(struct instance *));
+        for (uint32_t k = 0; k < f->n; k++) {
+                struct instance *in = fn[k];
+                uint32_t to;
+
+                if (in->fn.ahead == 0)
+                        continue;
+                to = place_ahead(fn, k);
+                memmove(&fn[to + 1], &fn[to], (k - to) * sizeof(struct instance *));
+                fn[to] = in;
+        }
+        f->fn = fn;
         return 0;
 }
 
@@ -149,18 +222,20 @@ static int write_steps(struct compiler *c, struct pending_member *members, uint3
 /** Rings, sinks and functions with ticks; how many packets of which size may reach each queue for one packet. */
 static int collect(struct graph *g)
 {
-        uint32_t queues = 0, ticks = 0;
+        uint32_t queues = 0, records = 0, ticks = 0;
 
         for (uint32_t i = 0; i < g->nflows; i++)
                 for (uint32_t k = 0; k < g->flow[i].n; k++) {
                         const struct instance *in = g->flow[i].fn[k];
 
                         queues += instance_has_queue(in);
+                        records += instance_has_records(in);
                         ticks += in->fn.def->tick != NULL;
                 }
         g->queue = arena_alloc(g->arena, (queues + 1) * sizeof *g->queue);
+        g->records = arena_alloc(g->arena, (records + 1) * sizeof *g->records);
         g->tick = arena_alloc(g->arena, (ticks + 1) * sizeof *g->tick);
-        if (g->queue == NULL || g->tick == NULL)
+        if (g->queue == NULL || g->records == NULL || g->tick == NULL)
                 return -1;
         for (uint32_t i = 0; i < g->nflows; i++) {
                 struct flow_account *account = g->flow[i].account;
@@ -185,6 +260,8 @@ static int collect(struct graph *g)
                                 g->queue[g->nqueues++] = in;
                                 queued = true;
                         }
+                        if (instance_has_records(in))
+                                g->records[g->nrecords++] = in;
                         if (in->fn.def->tick != NULL)
                                 g->tick[g->nticks++] = in;
                 }
@@ -269,6 +346,9 @@ int graph_compile(const struct graph_flow *flows, uint32_t n, bool count, struct
                 goto out;
         if (n > 0)
                 memcpy(g->flow, flows, n * sizeof *flows);
+        for (uint32_t i = 0; i < n; i++)
+                if (set_order(g, &g->flow[i]) < 0)
+                        goto out;
         if (build_top(&c, g->flow, n) < 0 || collect(g) < 0)
                 goto out;
         ok = true;

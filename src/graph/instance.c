@@ -1,8 +1,14 @@
 /* Making and ending instances of functions. SPDX-License-Identifier: BSD-2-Clause */
 #include "graph/instance.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum {
+        QUEUE_TRACE_RECORDS = 65536, /* structs that a queue keeps for its reader on a trace, at least */
+        QUEUE_BYTES_MAX = 16 << 20
+};
 
 static int argument_code(uint32_t position)
 {
@@ -13,9 +19,8 @@ static int argument_code(uint32_t position)
         return position < sizeof code / sizeof code[0] ? code[position] : MFUNCT_INVALID_ARGUMENT;
 }
 
-/** Numbers outside of the range that the schema names. */
-static int check_ranges(const struct mapi_function *def, const struct mapi_value *values, uint32_t n,
-                        struct mapi_error *err)
+int instance_check_ranges(const struct mapi_function *def, const struct mapi_value *values, uint32_t n,
+                          struct mapi_error *err)
 {
         for (uint32_t i = 0; i < n; i++) {
                 const struct mapi_arg_spec *s = &def->args[i];
@@ -53,6 +58,7 @@ static enum results_kind slot_kind(enum mapi_result_kind kind)
         case MAPI_RESULT_RECORD:
                 return RESULTS_RECORD;
         case MAPI_RESULT_PACKETS:
+        case MAPI_RESULT_QUEUE:
                 return RESULTS_RING;
         default:
                 return RESULTS_FREE;
@@ -63,29 +69,49 @@ static enum results_kind slot_kind(enum mapi_result_kind kind)
 static int result_new(struct instance *in, struct segments *segments, struct mapi_error *err)
 {
         enum results_kind kind = slot_kind(in->fn.def->result.kind);
+        uint32_t size = kind == RESULTS_RING ? (uint32_t)sizeof(struct results_ring) : in->fn.result_size;
         int r;
 
-        if (kind == RESULTS_FREE || in->fn.result_size == 0 || in->fn.result_size == in->place_size)
+        if (kind == RESULTS_FREE || in->fn.result_size == 0 || size == in->place_size)
                 return 0;
         segments_release(segments, &in->place);
-        r = segments_alloc(segments, kind, in->flow, in->fid, in->fn.result_size, 1, in->fn.def->result.combine,
-                           &in->place, err);
+        r = segments_alloc(segments, kind, in->flow, in->fid, size, 1, in->fn.def->result.combine, &in->place,
+                           err);
         if (r < 0)
                 return r;
-        in->place_size = in->fn.result_size;
+        in->place_size = size;
         if (kind == RESULTS_COUNTER || kind == RESULTS_RECORD)
                 in->fn.slot = in->place.mem;
         return 0;
 }
 
+/** How many records a queue keeps: a trace is read faster than any live device delivers. */
+static uint32_t queue_records(const struct instance *in)
+{
+        uint32_t depth = in->fn.def->result.depth, stride = (uint32_t)ring_stride(in->fn.result_size);
+
+        if (in->fn.device->offline && depth < QUEUE_TRACE_RECORDS)
+                depth = QUEUE_TRACE_RECORDS;
+        if (depth > QUEUE_BYTES_MAX / stride)
+                depth = QUEUE_BYTES_MAX / stride;
+        return depth > 0 ? depth : 1;
+}
+
 static int ring_new(struct instance *in, struct mapi_error *err)
 {
         struct ring *ring = arena_alloc(in->arena, sizeof *ring);
+        struct ring_queue queue = { .record = in->fn.result_size,
+                                    .overwrites = in->fn.def->result.full == MAPI_OVERRUN_OLDEST };
         int r;
 
         if (ring == NULL)
                 return mapi_fail(err, MAPID_MEM_ALLOCATION_ERROR, "%s", in->fn.def->name);
-        r = ring_init(ring, in->ring_bytes, in->place.mem, in->quota, err);
+        if (in->fn.def->result.kind == MAPI_RESULT_QUEUE) {
+                queue.records = queue_records(in);
+                r = ring_init_queue(ring, &queue, in->place.mem, in->quota, err);
+        } else {
+                r = ring_init(ring, in->ring_bytes, in->place.mem, in->quota, err);
+        }
         if (r < 0)
                 return r;
         in->ring = ring;
@@ -126,6 +152,37 @@ static int give_up(const struct mapi_function *def, const struct mapi_value *val
         return mapi_fail(err, MAPID_MEM_ALLOCATION_ERROR, "%s", def->name);
 }
 
+/** Keeps what it refers to. */
+static int take_refs(struct instance *in, struct instance *const *refs, uint32_t n)
+{
+        in->ref = arena_alloc(in->arena, (n + 1) * sizeof(struct instance *));
+        if (in->ref == NULL)
+                return -1;
+        for (; in->nrefs < n; in->nrefs++) {
+                in->ref[in->nrefs] = refs[in->nrefs];
+                in->ref[in->nrefs]->readers++;
+        }
+        return 0;
+}
+
+int instance_watch(struct instance *in, struct flow_mark *const *marks, uint32_t n, struct mapi_error *err)
+{
+        in->mark = arena_alloc(in->arena, (n + 1) * sizeof(struct flow_mark *));
+        if (in->mark == NULL)
+                return mapi_fail(err, MAPID_MEM_ALLOCATION_ERROR, "%s", in->fn.def->name);
+        for (; in->nmarks < n; in->nmarks++) {
+                in->mark[in->nmarks] = marks[in->nmarks];
+                in->mark[in->nmarks]->users++;
+        }
+        return 0;
+}
+
+void flow_mark_put(struct flow_mark *m)
+{
+        if (m != NULL && --m->users == 0)
+                free(m);
+}
+
 int instance_prepare(const struct mapi_function *def, const struct instance_env *env,
                      const struct mapi_value *values, uint32_t nvalues, struct instance *const *refs,
                      uint32_t nrefs, struct instance **ret, struct mapi_error *err)
@@ -136,15 +193,10 @@ int instance_prepare(const struct mapi_function *def, const struct instance_env 
         if (in == NULL || nrefs > MAPI_REFS_MAX)
                 return give_up(def, values, nvalues, err);
         describe(in, def, env);
-        if (copy_values(in, values, nvalues) < 0)
+        if (copy_values(in, values, nvalues) < 0 || take_refs(in, refs, nrefs) < 0)
                 return give_up(def, values, nvalues, err);
         in->fn.arg = in->values;
-        for (uint32_t i = 0; i < nrefs; i++) {
-                in->ref[i] = refs[i];
-                refs[i]->readers++;
-        }
-        in->nrefs = nrefs;
-        r = check_ranges(def, in->values, nvalues, err);
+        r = instance_check_ranges(def, in->values, nvalues, err);
         if (r == 0)
                 r = result_new(in, env->segments, err);
         if (r < 0) {
@@ -184,7 +236,7 @@ int instance_complete(struct instance *in, struct segments *segments, struct map
 {
         int r = result_new(in, segments, err);
 
-        if (r == 0 && in->fn.def->result.kind == MAPI_RESULT_PACKETS)
+        if (r == 0 && slot_kind(in->fn.def->result.kind) == RESULTS_RING && in->fn.result_size != 0)
                 r = ring_new(in, err);
         return r;
 }
@@ -208,6 +260,9 @@ void instance_free(struct instance *in, struct segments *segments)
         for (uint32_t i = 0; i < in->nrefs; i++)
                 in->ref[i]->readers--;
         in->nrefs = 0;
+        for (uint32_t i = 0; i < in->nmarks; i++)
+                flow_mark_put(in->mark[i]);
+        in->nmarks = 0;
         segments_release(segments, &in->place);
         in->fn.slot = NULL;
 }

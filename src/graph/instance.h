@@ -19,6 +19,12 @@
 
 struct emitter;
 
+/** What is left of a flow for those that wait for its beginning. Counts its users, of which the flow is one; control thread. */
+struct flow_mark {
+        uint32_t users;
+        bool begun; /* the worker's, once the flow has been taken up; then control's */
+};
+
 struct instance {
         struct mapi_fn fn; /* first: functions see only this */
         int flow;          /* number of its flow */
@@ -37,8 +43,10 @@ struct instance {
         const struct match *match;
         /* readers */
         uint32_t nrefs;
-        struct instance *ref[MAPI_REFS_MAX];
+        struct instance **ref;
         uint32_t readers; /* how many instances refer to this one */
+        uint32_t nmarks;
+        struct flow_mark **mark; /* of the flows it refers to */
         /* its raw value before any function had the current packet, kept while it is read: of the packets that reach
            this part of its own flow, which may be emitted ones; and of the device's, for the readers in other flows */
         uint64_t before, before_device;
@@ -67,7 +75,13 @@ struct instance {
 /** It puts packets into a ring or a file. */
 static inline bool instance_has_queue(const struct instance *in)
 {
-        return in->ring != NULL || in->sink != NULL;
+        return (in->ring != NULL && in->ring->record == 0) || in->sink != NULL;
+}
+
+/** It puts records into a queue. */
+static inline bool instance_has_records(const struct instance *in)
+{
+        return in->ring != NULL && in->ring->record != 0;
 }
 
 static inline struct instance *instance_of(const struct mapi_fn *fn)
@@ -94,14 +108,21 @@ struct instance_env {
  * asked) and must not hold up anybody: prepare and complete belong to the control thread, start touches nothing but the
  * flow's own arena and the instance.
  *
+ * refs     the targets of its r/f pairs and lists, resolved by the caller
  * values   converted already (strings, numbers, descriptors), in schema order; copied. Descriptors are taken: they
  *          are closed with the instance, or by this call when it fails
- * refs     the targets of its r/f pairs, resolved by the caller
  * Returns  0 or an error; after a failing start or complete the caller calls instance_free()
  */
 int instance_prepare(const struct mapi_function *def, const struct instance_env *env,
                      const struct mapi_value *values, uint32_t nvalues, struct instance *const *refs,
                      uint32_t nrefs, struct instance **ret, struct mapi_error *err);
+
+/** Between prepare and start: the flows that its lists name. 0 or -3084. */
+int instance_watch(struct instance *in, struct flow_mark *const *marks, uint32_t n, struct mapi_error *err);
+
+/** Numbers outside of the ranges that the schema names. */
+int instance_check_ranges(const struct mapi_function *def, const struct mapi_value *values, uint32_t n,
+                          struct mapi_error *err);
 int instance_start(struct instance *in, struct mapi_error *err);
 int instance_complete(struct instance *in, struct segments *segments, struct mapi_error *err);
 
@@ -115,6 +136,8 @@ uint64_t instance_u64_before(const struct instance *in, int flow);
 
 /** The current packet begins: what is there now is "before". */
 void instance_snapshot(struct instance *in);
+
+void flow_mark_put(struct flow_mark *m);
 /** The same for a packet that its own flow has emitted. */
 void instance_snapshot_own(struct instance *in);
 

@@ -72,14 +72,21 @@ struct sub {
                 *account; /* copies behind a queue of the flow: what it lost stays lost; otherwise NULL */
 };
 
-/** One flow of a step group, from the first function that is read or reads. */
+/**
+ * One flow of a step group, from the first function that is read or reads. What sees packets ahead of the functions that it reads
+ * is in the lead: all leads have a packet before the first body.
+ */
 struct member {
-        uint32_t in; /* slot of the outer chain */
+        uint32_t in;  /* slot of the outer chain */
+        uint32_t out; /* of the lead: what goes on to the body */
+        bool on;      /* the packet under way has passed the lead */
+        struct chain lead;
         struct chain body;
 };
 
 struct step {
         uint32_t n;
+        bool leads; /* there are any */
         struct member member[];
 };
 
@@ -91,6 +98,8 @@ struct graph {
         struct graph_flow *flow;
         uint32_t nqueues; /* instances with a ring or a sink */
         struct instance **queue;
+        uint32_t nrecords; /* instances with a queue of records, which nobody waits for */
+        struct instance **records;
         uint32_t nticks; /* instances with .tick */
         struct instance **tick;
         struct graph_facts facts;

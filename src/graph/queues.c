@@ -83,6 +83,8 @@ void graph_wake_sleepers(struct graph *g)
                 if (r != NULL && __atomic_load_n(&r->reader->waiting, __ATOMIC_SEQ_CST) != 0)
                         ring_wake(r);
         }
+        for (uint32_t i = 0; i < g->nrecords; i++)
+                ring_publish(g->records[i]->ring, true);
 }
 
 void graph_have_room(struct graph *g)
@@ -105,6 +107,8 @@ void graph_publish(struct graph *g, bool urgent)
                 else
                         sink_publish(in->sink, urgent);
         }
+        for (uint32_t i = 0; i < g->nrecords; i++)
+                ring_publish(g->records[i]->ring, urgent);
 }
 
 /** Room for what the next .finish of this instance may emit, in every queue behind it in its flow. */
@@ -119,7 +123,7 @@ static bool room_behind(const struct graph_flow *f, uint32_t from)
                         packets *= in->fn.emit_count;
                         caplen = in->fn.emit_caplen;
                 }
-                if (in->ring == NULL && in->sink == NULL)
+                if (!instance_has_queue(in))
                         continue;
                 need = packets * (in->fn.def->room.per_packet + RECORD_HEAD_MAX + caplen);
                 if (free_bytes(in) < need) {

@@ -13,8 +13,17 @@ static mapi_sel run_match(const struct match *m, const struct mapi_batch *b, map
         return out;
 }
 
+/** The lead of a member, if it has one, for one packet. What goes on to the body. */
+static mapi_sel run_lead(const struct member *m, struct mapi_batch *b, mapi_sel one)
+{
+        if (m->lead.nops == 0)
+                return one;
+        chain_run(&m->lead, b, one);
+        return m->lead.slot[m->out];
+}
+
 /** Every packet goes through all flows of the group before the next one comes. */
-static void run_step(const struct step *s, const mapi_sel *slot, struct mapi_batch *b)
+static void run_step(struct step *s, const mapi_sel *slot, struct mapi_batch *b)
 {
         mapi_sel any = 0;
 
@@ -23,8 +32,11 @@ static void run_step(const struct step *s, const mapi_sel *slot, struct mapi_bat
         MAPI_SEL_EACH (i, any) {
                 for (uint32_t m = 0; m < s->n; m++)
                         chain_snapshot(&s->member[m].body);
+                for (uint32_t m = 0; m < s->n && s->leads; m++)
+                        s->member[m].on = (slot[s->member[m].in] & MAPI_SEL_BIT(i)) != 0 &&
+                                          run_lead(&s->member[m], b, MAPI_SEL_BIT(i)) != 0;
                 for (uint32_t m = 0; m < s->n; m++)
-                        if (slot[s->member[m].in] & MAPI_SEL_BIT(i))
+                        if (s->leads ? s->member[m].on : (slot[s->member[m].in] & MAPI_SEL_BIT(i)) != 0)
                                 chain_run(&s->member[m].body, b, MAPI_SEL_BIT(i));
         }
 }

@@ -59,6 +59,8 @@ int write_keep(struct compiler *c, struct chain *ret);
 
 /** The rest of one flow from function k on, as a chain of its own. 0, or -1. */
 int write_chain(struct compiler *outer, const struct graph_flow *f, uint32_t k, bool stepwise, struct chain *ret);
+int write_lead(struct compiler *outer, const struct graph_flow *f, uint32_t k, uint32_t upto, struct chain *ret,
+               uint32_t *ret_out);
 
 /** Function k of a flow with packets of its own, and the rest of the flow. 0, or -1. */
 int write_sub(struct compiler *c, const struct graph_flow *f, uint32_t k, bool stepwise, struct sub **ret);

@@ -186,6 +186,26 @@ static int list_read(struct compiler *c, const struct graph_flow *f, uint32_t k,
         return 0;
 }
 
+/** Functions k..upto of one flow, none of them with packets of its own, as a chain; *ret_out: the slot of what passes them. */
+int write_lead(struct compiler *outer, const struct graph_flow *f, uint32_t k, uint32_t upto, struct chain *ret,
+               uint32_t *ret_out)
+{
+        struct compiler c = {
+                .keep = outer->keep, .scratch = outer->scratch, .g = outer->g, .count = outer->count, .nslots = 1
+        };
+        struct node *root = tree_node(&c), *at = root;
+
+        ret->clear = arena_alloc(c.keep, sizeof *ret->clear);
+        if (root == NULL || ret->clear == NULL || tree_lay(&c, f, k, upto, true, &at) < 0 ||
+            write_node(&c, root) < 0 || write_keep(&c, ret) < 0)
+                return -1;
+        ret->stepwise = true;
+        *ret_out = at->slot;
+        if (at->slot != 0)
+                ret->clear[ret->nclear++] = at->slot;
+        return 0;
+}
+
 /** The rest of one flow from function k on, as a chain of its own. */
 int write_chain(struct compiler *outer, const struct graph_flow *f, uint32_t k, bool stepwise, struct chain *ret)
 {

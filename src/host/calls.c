@@ -135,7 +135,8 @@ int host_place(void *state, int fd, unsigned i, struct backend_place *ret, struc
                         .size = in->fn.result_size,
                         .segment = in->place.segment,
                         .entry = in->place.entry,
-                        .nowait = in->ring != NULL && in->nvalues > 0 && in->values[0].num == NOWAIT,
+                        .nowait = in->fn.def->result.kind == MAPI_RESULT_PACKETS && in->nvalues > 0 &&
+                                  in->values[0].num == NOWAIT,
                 };
         siglock_give(&s->host->lock, &mask);
         return in != NULL ? 0 : mapi_fail(err, MAPI_INVALID_FID_FUNCID, "flow %d has no further function", fd);

@@ -66,7 +66,10 @@ int host_function_info(void *state, int fd, int fid, bool next, mapi_function_in
                 (void)snprintf(ret->devtype, sizeof ret->devtype, "1");
                 ret->pkts = __atomic_load_n(&in->packets, __ATOMIC_RELAXED);
                 ret->passed_pkts = __atomic_load_n(&in->passed, __ATOMIC_RELAXED);
-                ret->result_size = in->fn.def->result.kind == MAPI_RESULT_PACKETS ? 0 : (int)in->fn.result_size;
+                ret->result_size = in->fn.def->result.kind == MAPI_RESULT_PACKETS ||
+                                                   in->fn.def->result.kind == MAPI_RESULT_NONE
+                                           ? 0
+                                           : (int)in->fn.result_size;
         }
         siglock_give(&s->host->lock, &mask);
         if (f == NULL)

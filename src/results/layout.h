@@ -73,7 +73,11 @@ struct results_ring {
         uint32_t finished;   /* no packet will come any more */
         uint32_t
                 want_room; /* not 0: the worker waits, for the n-th time: kick it once when half of the ring is free */
-        uint64_t unused[3];
+        /* queues, whose records are of one size and may be overwritten before they are read; otherwise 0 */
+        uint32_t record; /* bytes of a record, which takes a multiple of 8 */
+        uint32_t unused;
+        uint64_t kept;  /* most bytes that are kept for the reader */
+        uint64_t claim; /* head, once the record that is being written is in it: what it lies on is lost */
 };
 static_assert(sizeof(struct results_ring) == 64, "one line");
 

@@ -60,11 +60,29 @@ int ring_init(struct ring *r, uint64_t size_bytes, struct results_ring *shared, 
                 return mapi_fail(err, MDLIB_SHM_ERR, "a packet ring of %llu bytes", (unsigned long long)size);
         }
         r->size = size;
+        r->kept = size;
         r->shared = shared;
         r->quota = q;
         r->mapped_bytes = size;
         r->event_fd = -1;
         shared->size_bytes = size;
+        return 0;
+}
+
+int ring_init_queue(struct ring *r, const struct ring_queue *what, struct results_ring *shared, struct quota *q,
+                    struct mapi_error *err)
+{
+        uint64_t kept = ring_stride(what->record) * what->records;
+        /* Twice: a reader of the oldest record that is kept has time to copy it before it is overwritten. */
+        int res = ring_init(r, what->overwrites ? 2 * kept : kept, shared, q, err);
+
+        if (res < 0)
+                return res;
+        r->kept = kept;
+        r->record = what->record;
+        r->overwrites = what->overwrites;
+        shared->kept = kept;
+        shared->record = what->record;
         return 0;
 }
 
@@ -91,6 +109,7 @@ int ring_grow(struct ring *r, struct mapi_error *err)
         }
         larger.reader->tail = r->tail;
         larger.size = size;
+        larger.kept = size;
         larger.mapped_bytes = size;
         larger.generation = r->generation + 1;
         ring_unmap(r);
@@ -139,6 +158,27 @@ bool ring_put(struct ring *r, const struct mapi_view *v)
         return true;
 }
 
+bool ring_put_record(struct ring *r, const void *record)
+{
+        uint64_t need = ring_stride(r->record);
+        uint8_t *to = r->data + (r->head & (r->size - 1));
+
+        if (r->overwrites) {
+                /* Told before the bytes change: who has copied the old ones looks at it again. */
+                __atomic_store_n(&r->shared->claim, r->head + need, __ATOMIC_RELAXED);
+                __atomic_thread_fence(__ATOMIC_RELEASE);
+        } else if (r->kept - (r->head - r->tail) < need) {
+                (void)ring_room(r);
+                if (r->kept - (r->head - r->tail) < need) {
+                        __atomic_store_n(&r->shared->dropped, r->shared->dropped + 1, __ATOMIC_RELAXED);
+                        return false;
+                }
+        }
+        memcpy(to, record, r->record);
+        r->head += need;
+        return true;
+}
+
 void ring_wake(struct ring *r)
 {
         __atomic_fetch_add(&r->shared->wake, 1, __ATOMIC_SEQ_CST);
@@ -161,7 +201,7 @@ void ring_publish(struct ring *r, bool urgent)
         (void)ring_room(r); /* its tail as of when it said so: who has read everything is not woken */
         if (r->head == r->tail)
                 return;
-        if (urgent || r->head - r->tail >= r->size / 4) {
+        if (urgent || r->head - r->tail >= r->kept / 4) {
                 r->woken = sleep;
                 ring_wake(r);
         }

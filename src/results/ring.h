@@ -23,6 +23,9 @@ struct ring {
         uint64_t tail; /* the newest tail that made sense */
         struct results_ring_reader *reader;
         struct results_ring *shared;
+        uint64_t kept;      /* most bytes unread: all, or what a queue keeps */
+        uint32_t record;    /* queues: bytes of a record; 0: packets */
+        bool overwrites;    /* queues: the oldest records; otherwise new ones are lost */
         uint64_t published; /* head as the reader knows it */
         uint32_t woken;     /* the sleep that the reader has been woken from */
         /* cold */
@@ -44,6 +47,26 @@ static inline uint64_t ring_record(uint32_t caplen)
 /** Makes a ring of at least size_bytes whose public side is `shared` (a slot of kind RESULTS_RING). 0 or -3075/-9000. */
 int ring_init(struct ring *r, uint64_t size_bytes, struct results_ring *shared, struct quota *q,
               struct mapi_error *err);
+
+/** What a queue keeps for its reader. */
+struct ring_queue {
+        uint32_t record; /* bytes of one record, at least 1 */
+        uint32_t records;
+        bool overwrites; /* when that many are unread: the oldest is lost; otherwise the new one */
+};
+
+/** The same for records of one size. The writer never waits for the reader of a queue. */
+int ring_init_queue(struct ring *r, const struct ring_queue *what, struct results_ring *shared, struct quota *q,
+                    struct mapi_error *err);
+
+/** Bytes that a record takes in a queue. */
+static inline uint64_t ring_stride(uint32_t record)
+{
+        return ((uint64_t)record + 7) & ~(uint64_t)7;
+}
+
+/** Appends one record of a queue. False: it is lost, and counted. Readers see it after ring_publish(). */
+bool ring_put_record(struct ring *r, const void *record);
 
 /**
  * Replaces the ring by one of twice the size, unread packets included. The worker must not be writing meanwhile; the

@@ -79,3 +79,54 @@ enum ring_state ring_reader_next(struct ring_reader *r, void **ret_record)
         *ret_record = record;
         return RING_PACKET;
 }
+
+/** Consumes everything up to `tail`. */
+static void consume(struct ring_reader *r, uint64_t tail)
+{
+        r->tail = r->next = tail;
+        __atomic_store_n(&r->mine->tail, tail, __ATOMIC_RELEASE);
+}
+
+/** Skips what is overwritten, or may be at any moment. Returns how many records. */
+static uint64_t skip_lost(struct ring_reader *r, uint64_t kept, uint64_t stride)
+{
+        uint64_t claim = __atomic_load_n(&r->shared->claim, __ATOMIC_ACQUIRE), lost;
+
+        if (claim < r->tail || claim - r->tail <= kept)
+                return 0;
+        lost = (claim - kept - r->tail + stride - 1) / stride;
+        if (lost > (r->head - r->tail) / stride) /* not beyond what is shown */
+                lost = (r->head - r->tail) / stride;
+        consume(r, r->tail + lost * stride);
+        return lost;
+}
+
+enum ring_state ring_reader_take(struct ring_reader *r, void *to, uint32_t size, uint64_t *ret_lost)
+{
+        uint64_t stride = ring_stride(size), kept = __atomic_load_n(&r->shared->kept, __ATOMIC_RELAXED);
+        uint64_t dropped = __atomic_load_n(&r->shared->dropped, __ATOMIC_RELAXED), claim;
+        uint32_t finished;
+
+        *ret_lost = dropped - r->dropped;
+        r->dropped = dropped;
+        if (size == 0 || kept == 0 || kept > r->size || kept % stride != 0)
+                return RING_DAMAGED;
+        for (;;) {
+                finished = __atomic_load_n(&r->shared->finished, __ATOMIC_ACQUIRE); /* before head, see above */
+                r->head = __atomic_load_n(&r->shared->head, __ATOMIC_SEQ_CST);
+                if (__atomic_load_n(&r->shared->generation, __ATOMIC_ACQUIRE) != r->generation)
+                        return RING_REPLACED;
+                if (r->head < r->tail || (r->head - r->tail) % stride != 0)
+                        return RING_DAMAGED;
+                *ret_lost += skip_lost(r, kept, stride);
+                if (r->head == r->tail)
+                        return finished ? RING_FINISHED : RING_EMPTY;
+                memcpy(to, r->data + (r->tail & (r->size - 1)), size);
+                __atomic_thread_fence(__ATOMIC_ACQUIRE);
+                claim = __atomic_load_n(&r->shared->claim, __ATOMIC_RELAXED);
+                if (claim >= r->tail && claim - r->tail > r->size) /* torn */
+                        continue;
+                consume(r, r->tail + stride);
+                return RING_PACKET;
+        }
+}

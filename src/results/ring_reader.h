@@ -22,6 +22,7 @@ struct ring_reader {
         uint32_t generation;
         uint32_t kicked; /* the wish for room that has been answered */
         uint32_t sleeps;
+        uint64_t dropped; /* queues: what the writer has lost so far, as we last saw it */
 };
 
 /** Maps the ring of fd, which is of the given generation, in place of the one mapped before. The descriptor may be closed afterwards.
@@ -39,6 +40,12 @@ enum ring_state {
 
 /** Gives back the record handed out before and hands out the next one: 8-byte aligned, contiguous, struct mapipkt. */
 enum ring_state ring_reader_next(struct ring_reader *r, void **ret_record);
+
+/**
+ * Queues: copies the next record, `size` bytes, and consumes it. *ret_lost: records that were lost since the call before,
+ * older ones than this (overwritten) or newer ones (not taken); written in any case.
+ */
+enum ring_state ring_reader_take(struct ring_reader *r, void *to, uint32_t size, uint64_t *ret_lost);
 
 /**
  * Announces that the reader is about to sleep on .wake, or to poll the event descriptor of its flow; whoever puts something

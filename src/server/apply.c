@@ -110,6 +110,8 @@ static Mapi__ResultKind kind_of(enum mapi_result_kind kind)
                 return MAPI__RESULT_KIND__RESULT_RECORD;
         case MAPI_RESULT_PACKETS:
                 return MAPI__RESULT_KIND__RESULT_PACKETS;
+        case MAPI_RESULT_QUEUE:
+                return MAPI__RESULT_KIND__RESULT_QUEUE;
         default:
                 return MAPI__RESULT_KIND__RESULT_NONE;
         }

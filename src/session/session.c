@@ -1,6 +1,8 @@
 /* One client's flows. SPDX-License-Identifier: BSD-2-Clause */
 #include "session/session.h"
 
+#include "base/reflist.h"
+
 #include <mapi.h>
 
 #include <string.h>
@@ -230,48 +232,101 @@ static int position_code(uint32_t i)
                         : MFUNCT_INVALID_ARGUMENT;
 }
 
-/** The instances that the r/f pairs name: of flows of this session, on the same device, with a result to read. */
-static int resolve(const struct session *s, const struct flow *f, const struct mapi_function *def,
-                   const struct mapi_value *values, uint32_t nvalues, struct instance **ret_refs, uint32_t *ret_n,
-                   struct mapi_error *err)
+/** What the references of a function have been resolved to. */
+struct refs {
+        uint32_t n, nmarks;
+        struct instance *ref[MAPI_REFS_MAX];
+        struct flow_mark *mark[MAPI_REFS_MAX];
+};
+
+/** A flow that argument i names: of this session, on the same device. */
+static int find_flow(const struct session *s, const struct flow *f, const struct mapi_function *def, uint32_t i,
+                     long long number, struct flow **ret, struct mapi_error *err)
 {
-        uint32_t n = 0;
+        const struct entry *e = number > 0 && number <= INT32_MAX ? entry_of(s, (int)number) : NULL;
 
-        for (uint32_t i = 0; i + 1 < nvalues; i++) {
-                const struct entry *e;
-                struct instance *in;
-
-                if (def->args[i].letter != 'r' || def->args[i + 1].letter != 'f')
-                        continue;
-                e = values[i].num > 0 && values[i].num <= INT32_MAX ? entry_of(s, (int)values[i].num) : NULL;
-                if (e == NULL)
-                        return mapi_fail(err, position_code(i), "%s: there is no flow %lld", def->name,
-                                         values[i].num);
-                if (engine_flow_device(e->flow) != engine_flow_device(f))
-                        return mapi_fail(err, position_code(i), "%s: flow %lld is on another device", def->name,
-                                         values[i].num);
-                in = values[i + 1].num > 0 && values[i + 1].num <= INT32_MAX
-                             ? engine_function(e->flow, (int)values[i + 1].num, false)
-                             : NULL;
-                if (in == NULL)
-                        return mapi_fail(err, position_code(i), "%s: flow %lld has no function %lld", def->name,
-                                         values[i].num, values[i + 1].num);
-                if (in->fn.def->result.kind != MAPI_RESULT_COUNTER)
-                        return mapi_fail(err, position_code(i), "%s: %s has no number to read", def->name,
-                                         in->fn.def->name);
-                if (n == MAPI_REFS_MAX)
-                        return mapi_fail(err, MAPI_LIMIT_ERROR, "%s: %d references", def->name, MAPI_REFS_MAX);
-                ret_refs[n++] = in;
-        }
-        *ret_n = n;
+        if (e == NULL)
+                return mapi_fail(err, position_code(i), "%s: there is no flow %lld", def->name, number);
+        if (engine_flow_device(e->flow) != engine_flow_device(f))
+                return mapi_fail(err, position_code(i), "%s: flow %lld is on another device", def->name, number);
+        *ret = e->flow;
         return 0;
+}
+
+/** A function that argument i names. Its result can be read as often as one likes; number: it is one. */
+static int find_function(const struct session *s, const struct flow *f, const struct mapi_function *def,
+                         uint32_t i, long long flow, long long fid, bool number, struct refs *refs,
+                         struct mapi_error *err)
+{
+        enum mapi_result_kind kind;
+        struct instance *in;
+        struct flow *home;
+        int r = find_flow(s, f, def, i, flow, &home, err);
+
+        if (r < 0)
+                return r;
+        in = fid > 0 && fid <= INT32_MAX ? engine_function(home, (int)fid, false) : NULL;
+        if (in == NULL)
+                return mapi_fail(err, position_code(i), "%s: flow %lld has no function %lld", def->name, flow,
+                                 fid);
+        kind = in->fn.def->result.kind;
+        if (kind != MAPI_RESULT_COUNTER && (number || kind != MAPI_RESULT_RECORD))
+                return mapi_fail(err, position_code(i), "%s: %s has no %s to read", def->name, in->fn.def->name,
+                                 number ? "number" : "result");
+        if (refs->n == MAPI_REFS_MAX)
+                return mapi_fail(err, position_code(i), "%s: more than %d references", def->name, MAPI_REFS_MAX);
+        refs->ref[refs->n++] = in;
+        return 0;
+}
+
+/** What a list names. */
+static int find_listed(const struct session *s, const struct flow *f, const struct mapi_function *def, uint32_t i,
+                       const char *text, struct refs *refs, struct mapi_error *err)
+{
+        bool functions = def->args[i].letter == 'S';
+        struct reflist_item item[MAPI_REFS_MAX];
+        int n = reflist_parse(text, functions, item, MAPI_REFS_MAX), r = 0;
+        struct flow *home;
+
+        if (n < 0)
+                return mapi_fail(err, position_code(i), "%s: '%.100s' is not a list such as \"%s\"", def->name,
+                                 text == NULL ? "" : text, functions ? "1@3,2@3" : "3,4");
+        for (int k = 0; k < n && r == 0; k++) {
+                if (functions) {
+                        r = find_function(s, f, def, i, item[k].flow, item[k].fid, false, refs, err);
+                        continue;
+                }
+                r = find_flow(s, f, def, i, item[k].flow, &home, err);
+                if (r == 0 && refs->nmarks == MAPI_REFS_MAX)
+                        r = mapi_fail(err, position_code(i), "%s: more than %d flows", def->name, MAPI_REFS_MAX);
+                if (r == 0)
+                        refs->mark[refs->nmarks++] = engine_flow_mark(home);
+        }
+        return r;
+}
+
+/** Everything that the arguments refer to. */
+static int resolve(const struct session *s, const struct flow *f, const struct mapi_function *def,
+                   const struct mapi_value *values, uint32_t nvalues, struct refs *ret, struct mapi_error *err)
+{
+        int r = 0;
+
+        ret->n = ret->nmarks = 0;
+        for (uint32_t i = 0; i < nvalues && r == 0; i++) {
+                char letter = def->args[i].letter;
+
+                if (letter == 'r' && i + 1 < nvalues && def->args[i + 1].letter == 'f')
+                        r = find_function(s, f, def, i, values[i].num, values[i + 1].num, true, ret, err);
+                else if (letter == 'S' || letter == 'R')
+                        r = find_listed(s, f, def, i, values[i].str, ret, err);
+        }
+        return r;
 }
 
 /** Everything that is checked before the instance takes the values over. */
 static int check_apply(const struct session *s, int fd, const char *name, const struct mapi_value *values,
                        uint32_t nvalues, struct entry **ret_entry, const struct mapi_function **ret_def,
-                       const char **ret_library, struct instance **ret_refs, uint32_t *ret_nrefs,
-                       struct mapi_error *err)
+                       const char **ret_library, struct refs *ret_refs, struct mapi_error *err)
 {
         struct entry *e = entry_of(s, fd);
         int r;
@@ -284,8 +339,10 @@ static int check_apply(const struct session *s, int fd, const char *name, const 
                 return mapi_fail(err, MFUNCT_COULD_NOT_APPLY_FUNCT, "another function is being applied to flow %d",
                                  fd);
         r = session_find_function(s, name, ret_def, ret_library, err);
+        if (r == 0) /* before the references: the historic order */
+                r = instance_check_ranges(*ret_def, values, nvalues, err);
         if (r == 0)
-                r = resolve(s, e->flow, *ret_def, values, nvalues, ret_refs, ret_nrefs, err);
+                r = resolve(s, e->flow, *ret_def, values, nvalues, ret_refs, err);
         *ret_entry = e;
         return r;
 }
@@ -293,21 +350,22 @@ static int check_apply(const struct session *s, int fd, const char *name, const 
 int session_apply_begin(struct session *s, int fd, const char *name, const struct mapi_value *values,
                         uint32_t nvalues, struct instance **ret, struct mapi_error *err)
 {
-        struct instance *refs[MAPI_REFS_MAX];
         const struct mapi_function *def;
         const char *library;
         struct entry *e = NULL;
-        uint32_t nrefs = 0;
+        struct refs refs;
         int r;
 
-        r = check_apply(s, fd, name, values, nvalues, &e, &def, &library, refs, &nrefs, err);
+        r = check_apply(s, fd, name, values, nvalues, &e, &def, &library, &refs, err);
         if (r < 0) {
                 for (uint32_t i = 0; i < nvalues; i++)
                         if (values[i].fd >= 0)
                                 close(values[i].fd);
                 return r;
         }
-        r = engine_apply_begin(e->flow, def, library, values, nvalues, refs, nrefs, ret, err);
+        r = engine_apply_begin(e->flow, def, library, values, nvalues, refs.ref, refs.n, ret, err);
+        if (r == 0 && refs.nmarks > 0 && instance_watch(*ret, refs.mark, refs.nmarks, err) < 0)
+                r = engine_apply_end(e->flow, *ret, -MAPID_MEM_ALLOCATION_ERROR, err);
         if (r == 0)
                 e->busy = true;
         return r;

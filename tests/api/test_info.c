@@ -65,7 +65,7 @@ static void library_functions(void)
                         check(info.name[0] != '\0');
                         check(strlen(info.descr) > 10);
                         check(strlen(info.devtype) > 0);
-                        check_equal(strspn(info.argdescr, "sicwlrfS"), strlen(info.argdescr));
+                        check_equal(strspn(info.argdescr, "sicwlrfSR"), strlen(info.argdescr));
                         check_ok(mapi_get_next_libfunct_info(id, (int)f - 1, &again));
                         check_equal(memcmp(&info, &again, sizeof info), 0);
                         check_ok(mapi_get_libfunct_next_info(id, (int)f - 1, &again));

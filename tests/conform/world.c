@@ -193,7 +193,17 @@ static const char *sample_string(const char *name)
 {
         static const struct {
                 const char *name, *value;
-        } sample[] = { { "expression", "ip or ip6" }, { "pattern", "e||a" }, { "ticks", "1s" }, { "bytes", "e" } };
+        } sample[] = { { "expression", "ip or ip6" },
+                       { "pattern", "e||a" },
+                       { "ticks", "1s" },
+                       { "bytes", "e" },
+                       { "start", "+1s" },
+                       { "stop", "+10s" },
+                       { "interval", "1s" },
+                       { "min", "0" },
+                       { "max", "10s" },
+                       { "formats", "1" },
+                       { "header", "TEST" } };
 
         for (size_t i = 0; i < sizeof sample / sizeof sample[0]; i++)
                 if (strcmp(sample[i].name, name) == 0)
@@ -221,7 +231,7 @@ int world_apply(struct world *w, const struct mapi_function *def, const char *li
 {
         struct mapi_value size[1] = { { .num = 1, .fd = -1 } }; /* PKTINFO of sizes: what readers read */
         struct mapi_value values[MAPI_ARGS_MAX];
-        char name[64];
+        char name[64], list[32];
         int r, source = 0;
         uint32_t n = 0;
 
@@ -232,7 +242,7 @@ int world_apply(struct world *w, const struct mapi_function *def, const char *li
         w->flow = session_flow(w->session, r);
         w->file[0] = '\0';
         for (uint32_t i = 0; def->args != NULL && def->args[i].letter != '\0'; i++)
-                if (def->args[i].letter == 'r' && source == 0) {
+                if (strchr("rS", def->args[i].letter) != NULL && source == 0) {
                         source = apply(w, "PKTINFO", size, 1, err);
                         if (source < 0)
                                 return source;
@@ -251,6 +261,14 @@ int world_apply(struct world *w, const struct mapi_function *def, const char *li
                         break;
                 case 'f':
                         values[n].num = broken ? 4711 : source;
+                        break;
+                case 'S':
+                        (void)snprintf(list, sizeof list, "%d@%d", source, broken ? 4711 : w->fd);
+                        values[n].str = list;
+                        break;
+                case 'R':
+                        (void)snprintf(list, sizeof list, "%d", broken ? 4711 : w->fd);
+                        values[n].str = list;
                         break;
                 case 'w':
                         (void)snprintf(w->file, sizeof w->file, "conform-XXXXXX");

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ARGS = 8, TRIED_OF_EACH = 4, FILE_BYTES = 1 << 24 };
+enum { ARGS = 8, TRIED_OF_EACH = 4, TRIED_IN_ALL = 100, FILE_BYTES = 1 << 24 };
 
 /*
  * ---- saying ----------------------------------------------------------------------------------------------------
@@ -72,6 +72,18 @@ static void say_result(int fd, int fid)
                 say_error("no result");
         else
                 say_bytes("result", r->res, (size_t)r->size);
+}
+
+/** Results that are read one by one: those that come in so many reads; of others, as often the same. */
+static void say_results(int fd, int fid)
+{
+        uint64_t sum = mix_start;
+        mapi_results_t *r;
+        unsigned n = 0;
+
+        for (; n < 200 && (r = mapi_read_results(fd, fid)) != NULL; n++)
+                sum = mix(sum, r->res, (size_t)r->size);
+        (void)printf("  %u results with the sum %016llx\n", n, (unsigned long long)sum);
 }
 
 /** All packets that there are or will be. */
@@ -148,7 +160,7 @@ static void wait_for_end(int fd)
 /** What there is for the letter, best first. "own", "other" and "first" become numbers of flows and functions. */
 static const char *const *candidates(char letter)
 {
-        static const char *const text[] = { "ip or ip6", "e||a",        "1s",
+        static const char *const text[] = { "ip or ip6", "e||a",        "+1s",
                                             "0",         "tcp port 80", "",
                                             "(",         "|zz|",        "src host 10.1.0.1 and not udp",
                                             NULL };
@@ -160,10 +172,16 @@ static const char *const *candidates(char letter)
         static const char *const flow[] = { "own", "other", "4711", "0", "-1", NULL };
         static const char *const function[] = { "first", "4711", "0", "-1", NULL };
 
+        static const char *const list[] = { "first@own", "first@other", "4711@own", "1", "", NULL };
+        static const char *const flows[] = { "own", "other", "4711", ",", "", NULL };
+
         switch (letter) {
         case 's':
-        case 'S':
                 return text;
+        case 'S':
+                return list;
+        case 'R':
+                return flows;
         case 'l':
                 return large;
         case 'w':
@@ -204,6 +222,8 @@ static int apply(const struct trial *t, unsigned n, int fd, int other, int first
                         (void)snprintf(values[i], sizeof values[i], "%d", fd);
                 else if (strcmp(c, "other") == 0)
                         (void)snprintf(values[i], sizeof values[i], "%d", other);
+                else if (strcmp(c, "first@own") == 0 || strcmp(c, "first@other") == 0)
+                        (void)snprintf(values[i], sizeof values[i], "%d@%d", first, c[7] == 'w' ? fd : other);
                 else if (strcmp(c, "first") == 0)
                         (void)snprintf(values[i], sizeof values[i], "%d", first);
                 else
@@ -259,6 +279,7 @@ static bool run(const struct trial *t, unsigned n, const char *trace)
                 say_packets(fd, fid);
                 for (int i = 1; i <= last + 1; i++)
                         say_result(fd, i);
+                say_results(fd, fid);
         }
         say_flow(fd);
         say_call("close", mapi_close_flow(fd));
@@ -274,7 +295,7 @@ static bool run(const struct trial *t, unsigned n, const char *trace)
  */
 static void try_function(struct trial *t, const char *trace, bool wrong, unsigned *applied)
 {
-        unsigned good[ARGS] = { 0 }, at;
+        unsigned good[ARGS] = { 0 }, at, tried = 0;
         bool found = false;
 
         memset(t->choice, 0, sizeof t->choice);
@@ -290,7 +311,7 @@ static void try_function(struct trial *t, const char *trace, bool wrong, unsigne
                                 break;
                         t->choice[at] = 0;
                 }
-        } while (at < t->n);
+        } while (at < t->n && (!found || ++tried < TRIED_IN_ALL));
         *applied += found;
         if (!found)
                 (void)printf("%s could never be applied\n", t->name);

@@ -36,6 +36,7 @@ static int start(struct mapi_fn *fn, struct mapi_error *err)
                                  "STATS samples every \"0\" or \"1\" or a time such as \"100ms\", not \"%.100s\"",
                                  ticks);
         s->periodic = true;
+        fn->ahead = 1; /* a packet that opens a period does not belong to the one before */
         period_init(&s->period, ts);
         return 0;
 }

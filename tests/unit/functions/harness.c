@@ -75,7 +75,14 @@ int32_t harness_i32(const struct harness *h)
 const void *harness_record(const struct harness *h)
 {
         assert_int_equal(slot_of(h)->seq % 2, 0);
+        assert_true(sizeof(struct mapi_slot) + h->fn.result_size <= sizeof h->slot);
         return slot_of(h)->data;
+}
+
+const void *harness_queued(const struct harness *h, unsigned i)
+{
+        assert_true(i < h->queued);
+        return h->queue + (size_t)i * h->fn.result_size;
 }
 
 void harness_fini(struct harness *h)
@@ -169,6 +176,19 @@ uint64_t mapi_sink_total(const struct mapi_fn *fn)
         return of(fn)->sink_used;
 }
 
+int mapi_queue_put(struct mapi_fn *fn, const void *record)
+{
+        struct harness *h = of(fn);
+
+        assert_int_equal(h->fn.def->result.kind, MAPI_RESULT_QUEUE);
+        assert_true(fn->result_size > 0); /* 0: there is no queue */
+        if (h->queue_room != 0 && h->queued == h->queue_room)
+                return 0;
+        assert_true((h->queued + (size_t)1) * fn->result_size <= sizeof h->queue);
+        memcpy(h->queue + (size_t)h->queued++ * fn->result_size, record, fn->result_size);
+        return 1;
+}
+
 mapi_sel mapi_ring_put(struct mapi_fn *fn, const struct mapi_batch *b, mapi_sel in)
 {
         (void)b;
@@ -194,22 +214,55 @@ unsigned mapi_ref_count(const struct mapi_fn *fn)
         return of(fn)->refs;
 }
 
+static struct harness_ref *ref_of(const struct mapi_fn *fn, unsigned i)
+{
+        assert_true(i < of(fn)->refs && i < HARNESS_REFS);
+        return &of(fn)->ref[i];
+}
+
+const struct mapi_function *mapi_ref_function(const struct mapi_fn *fn, unsigned i)
+{
+        return ref_of(fn, i)->def;
+}
+
 uint64_t mapi_ref_u64(const struct mapi_fn *fn, unsigned i)
 {
-        assert_int_equal(i, 0);
-        return of(fn)->ref_raw - of(fn)->ref_base;
+        return ref_of(fn, i)->raw - ref_of(fn, i)->base;
 }
 
 uint64_t mapi_ref_before(const struct mapi_fn *fn, unsigned i)
 {
-        assert_int_equal(i, 0);
-        return of(fn)->ref_before - of(fn)->ref_base;
+        return ref_of(fn, i)->before - ref_of(fn, i)->base;
+}
+
+size_t mapi_ref_read(const struct mapi_fn *fn, unsigned i, void *to, size_t size)
+{
+        const struct harness_ref *r = ref_of(fn, i);
+        uint64_t value = (fn->ahead ? r->before : r->raw) - r->base;
+        const void *bytes = r->record != NULL ? r->record : &value;
+        size_t there = r->record != NULL ? r->record_size : sizeof value;
+
+        if (size > 0)
+                memcpy(to, bytes, size < there ? size : there);
+        return there;
 }
 
 void mapi_ref_reset(struct mapi_fn *fn, unsigned i)
 {
-        assert_int_equal(i, 0);
-        of(fn)->ref_resets++;
-        if (!of(fn)->ref_fixed)
-                of(fn)->ref_base = of(fn)->ref_before;
+        struct harness_ref *r = ref_of(fn, i);
+
+        r->resets++;
+        if (!r->fixed)
+                r->base = r->before;
+}
+
+unsigned mapi_ref_flow_count(const struct mapi_fn *fn)
+{
+        return of(fn)->flows;
+}
+
+int mapi_ref_flow_begun(const struct mapi_fn *fn, unsigned i)
+{
+        assert_true(i < of(fn)->flows);
+        return (of(fn)->flows_begun >> i & 1) != 0;
 }

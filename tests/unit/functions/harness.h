@@ -18,7 +18,19 @@
 #include <cmocka.h>
 
 #define HARNESS_LITERALS 16
-#define HARNESS_SINK_BYTES 4096
+#define HARNESS_REFS 4
+#define HARNESS_SINK_BYTES 131072
+#define HARNESS_QUEUE_BYTES 20480
+
+/** A function that is read. */
+struct harness_ref {
+        const struct mapi_function *def;
+        uint64_t raw, before, base; /* its value, that before the packet, what was reset */
+        const void *record;         /* its result as bytes; NULL: the value */
+        size_t record_size;
+        bool fixed; /* it cannot be reset */
+        unsigned resets;
+};
 
 struct harness {
         struct mapi_fn fn; /* first */
@@ -26,7 +38,7 @@ struct harness {
         struct mapi_device_facts device;
         struct mapi_batch batch;
         struct mapi_error err;
-        alignas(64) uint8_t slot[256];
+        alignas(64) uint8_t slot[2048];
         void *memory[16];
         unsigned memories;
         int fail_alloc; /* 1: the next mapi_fn_alloc() fails */
@@ -41,6 +53,10 @@ struct harness {
         size_t sink_used;
         size_t sink_room; /* bytes that the queue takes */
 
+        alignas(64) uint8_t queue[HARNESS_QUEUE_BYTES]; /* mapi_queue_put(): the records, one behind the other */
+        unsigned queued;
+        unsigned queue_room; /* records that it takes; 0: as many as there are bytes for */
+
         mapi_sel ring;      /* packets of the latest mapi_ring_put() */
         mapi_sel ring_full; /* packets that find no room there */
         unsigned ring_puts;
@@ -49,9 +65,9 @@ struct harness {
         uint64_t randoms;
 
         unsigned refs;
-        uint64_t ref_raw, ref_before, ref_base; /* the source: its value, that before the packet, what was reset */
-        bool ref_fixed;                         /* it cannot be reset */
-        unsigned ref_resets;
+        struct harness_ref ref[HARNESS_REFS];
+        unsigned flows; /* of an R list; those in the mask have begun */
+        unsigned flows_begun;
 };
 
 /** Arguments take their defaults, the device is an Ethernet with a snaplen of 96. */
@@ -70,6 +86,9 @@ mapi_sel harness_run(struct harness *h, mapi_sel in);
 uint64_t harness_u64(const struct harness *h);
 int32_t harness_i32(const struct harness *h);
 const void *harness_record(const struct harness *h);
+
+/** The i-th record that was put into the queue, from 0 on. */
+const void *harness_queued(const struct harness *h, unsigned i);
 
 void harness_fini(struct harness *h);
 

@@ -86,10 +86,33 @@ static void extremes(void **state)
         assert_int_equal(period_advance(&p, UINT64_MAX), 0);
 }
 
+/* Parts of microseconds; where boundaries lie, also those of long ago and of the end of time. */
+static void boundaries(void **state)
+{
+        const uint64_t second = (uint64_t)1 << 32;
+        struct period p;
+
+        period_init_us(&p, 1000000, 3);
+        assert_int_equal(period_advance(&p, 7), 0);
+        assert_int_equal(period_boundary(&p, 1), 7 + 1431655765);
+        assert_int_equal(period_boundary(&p, 2), 7 + 2863311530);
+        assert_int_equal(period_boundary(&p, 3), 7 + second);
+        assert_int_equal(period_advance(&p, 7 + 2863311529), 1);
+        assert_int_equal(period_advance(&p, 7 + 1000000 * second), 2999999);
+        assert_int_equal(period_boundary(&p, p.done), 7 + 1000000 * second);
+        assert_true(period_boundary(&p, UINT64_MAX) == UINT64_MAX);
+        period_init_us(&p, 65536, 65536); /* the shortest: 1 us */
+        assert_int_equal(period_advance(&p, 0), 0);
+        assert_int_equal(period_advance(&p, UINT64_MAX), 4294967296000000 - 1);
+        period_init_us(&p, INT32_MAX, 1);
+        assert_int_equal(period_advance(&p, 0), 0);
+        assert_int_equal(period_advance(&p, 2148 * second), 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = { cmocka_unit_test(exact), cmocka_unit_test(raw),
-                                            cmocka_unit_test(extremes) };
+                                            cmocka_unit_test(extremes), cmocka_unit_test(boundaries) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,8 +20,8 @@ static int start(struct harness *h, const char *ticks)
 /* One packet as a step group runs it: the source goes from what it was to `value` with this packet. */
 static void packet(struct harness *h, uint64_t ts, uint64_t value)
 {
-        h->ref_before = h->ref_raw;
-        h->ref_raw = value;
+        h->ref[0].before = h->ref[0].raw;
+        h->ref[0].raw = value;
         harness_add(h, "", 0, 60, ts);
         (void)harness_run(h, 1);
 }
@@ -51,7 +51,7 @@ static void every_packet(void **state)
                 packet(&h, 1, 1514);
                 packet(&h, 0, 42);
                 expect(&h, 3, 1616, 3600 + 1514.0L * 1514 + 42 * 42, 42, 1514);
-                assert_int_equal(h.ref_resets, 0);
+                assert_int_equal(h.ref[0].resets, 0);
                 harness_fini(&h);
         }
 }
@@ -118,11 +118,11 @@ static void periods_of_a_counter(void **state)
         expect(&h, 1, 3, 9, 3, 3);
         packet(&h, 102 * SECOND + 5, ++n);
         expect(&h, 2, 6, 18, 3, 3);
-        assert_int_equal(h.ref_resets, 2);
+        assert_int_equal(h.ref[0].resets, 2);
         /* three seconds on: one packet in the one that ends first, then two empty ones */
         packet(&h, 105 * SECOND + 6, ++n);
         expect(&h, 5, 7, 19, 0, 3);
-        assert_int_equal(h.ref_resets, 3);
+        assert_int_equal(h.ref[0].resets, 3);
         assert_int_equal(mapi_ref_u64(&h.fn, 0), 1);
         harness_fini(&h);
 }
@@ -145,7 +145,7 @@ static void periods_without_reset(void **state)
         struct harness h;
 
         assert_int_equal(start(&h, "1s"), 0);
-        h.ref_fixed = true;
+        h.ref[0].fixed = true;
         packet(&h, 10 * SECOND, 60);
         packet(&h, 13 * SECOND, 1514);
         expect(&h, 3, 180, 10800, 60, 60);
@@ -163,7 +163,7 @@ static void ticks(void **state)
         mapi_fn_stats.tick(&h.fn, 50 * SECOND);
         expect(&h, 0, 0, 0, 0, 0);
         packet(&h, 100 * SECOND, 4);
-        h.ref_before = h.ref_raw;
+        h.ref[0].before = h.ref[0].raw;
         mapi_fn_stats.tick(&h.fn, 100 * SECOND + SECOND - 1);
         expect(&h, 0, 0, 0, 0, 0);
         mapi_fn_stats.tick(&h.fn, 101 * SECOND);

@@ -11,9 +11,11 @@
 /* Ids are positions: a new function goes to the end. */
 static void order(void **state)
 {
-        static const char *const names[] = { "BPF_FILTER",   "STR_SEARCH", "TO_BUFFER", "PKT_COUNTER",
-                                             "BYTE_COUNTER", "SAMPLE",     "HASH",      "TO_FILE",
-                                             "PKTINFO",      "GAP",        "STATS" };
+        static const char *const names[] = {
+                "BPF_FILTER", "STR_SEARCH", "TO_BUFFER", "PKT_COUNTER", "BYTE_COUNTER", "SAMPLE",    "HASH",
+                "TO_FILE",    "PKTINFO",    "GAP",       "STATS",       "STARTSTOP",    "INTERFACE", "BURST",
+                "HASHSAMP",   "BINOP",      "DIST",      "BUCKET",      "THRESHOLD",    "SYNC",      "RES2FILE"
+        };
         size_t n = sizeof names / sizeof names[0];
 
         assert_string_equal(functions_libraries[0].name, "stdflib");
@@ -30,7 +32,7 @@ static void check_arguments(const struct mapi_function *def)
         unsigned n = 0;
 
         for (const struct mapi_arg_spec *a = def->args; a != NULL && a->letter != 0; a++, n++) {
-                if (strchr("sicwlrf", a->letter) == NULL || a->name == NULL || a->help == NULL ||
+                if (strchr("sicwlrfSR", a->letter) == NULL || a->name == NULL || a->help == NULL ||
                     a->help[0] == '\0')
                         fail_msg("%s: argument %u is not described", def->name, n + 1);
                 if (a->letter == 'f' && (n == 0 || a[-1].letter != 'r'))
@@ -53,7 +55,7 @@ static void descriptors(void **state)
 
                         assert_int_equal(def->abi, MAPI_FUNCTION_ABI);
                         for (const char *c = def->name; *c != '\0'; c++)
-                                assert_true(isupper((unsigned char)*c) || *c == '_');
+                                assert_true(isupper((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '_');
                         if (help == NULL || !isupper((unsigned char)help[0]) || help[strlen(help) - 1] != '.')
                                 fail_msg("%s: help is one sentence", def->name);
                         check_arguments(def);
