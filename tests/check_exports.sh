@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Usage: check_exports.sh LIBMAPI LIST         exactly the names of the list
-#        check_exports.sh LIBMAPI_ENGINE       names that begin with mapi_, and host_ for mapid alone
+#        check_exports.sh LIBMAPI_ENGINE       names that begin with mapi_, and host_ and plugin_ for mapid alone
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -20,7 +20,7 @@ if [ $# -eq 2 ]; then
         grep -v -e '^#' -e '^$' "$2" | sort >"$scratch/wanted"
         diff -U 0 --label "wanted" --label "$library" "$scratch/wanted" "$scratch/there" || exit 1
 else
-        if grep -v -e '^mapi_' -e '^host_' "$scratch/there"; then
+        if grep -v -e '^mapi_' -e '^host_' -e '^plugin_' "$scratch/there"; then
                 echo "exported by $library, but not names of ours"
                 exit 1
         fi

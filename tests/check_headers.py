@@ -34,7 +34,7 @@ FOR_AUTHORS = [
     ("g++", ["-xc++", "-std=c++17"]),
     ("clang++", ["-xc++", "-std=c++17"]),
 ]
-AUTHOR_HEADERS = {"mapi/function.h", "mapi/driver.h", "mapi/packet.h", "mapi/errors.h"}
+AUTHOR_HEADERS = {"mapi/function.h", "mapi/library.h", "mapi/driver.h", "mapi/packet.h", "mapi/errors.h"}
 
 NAME = re.compile(r"[A-Za-z_]\w*")
 KEYWORDS = set("struct union enum typedef extern static inline const unsigned signed int char long short void double "

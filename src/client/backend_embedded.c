@@ -10,9 +10,11 @@
 #include "host/calls.h"
 #include "host/host.h"
 #include "mapi_config.h"
+#include "plugin/plugin.h"
 
 #include <errno.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +113,57 @@ static int open_live(void *context, const struct host_live *live, struct capture
         return capture_open(ret, driver, &src, err);
 }
 
+/* ---- function libraries of strangers -------------------------------------------------------------------------- */
+
+static struct plugin_set libraries; /* as long as the process lives */
+static pthread_once_t libraries_once = PTHREAD_ONCE_INIT;
+
+static void debug(const struct mapi_error *err)
+{
+        const char *wanted = getenv("MAPI_DEBUG");
+
+        if (wanted != NULL && strcmp(wanted, "1") == 0)
+                (void)fprintf(stderr, "mapi: %s\n", err->text);
+}
+
+/** The parts of a list with colons; the text is cut into pieces. */
+static size_t parts_of(char *text, const char **ret, size_t max)
+{
+        char *rest = NULL;
+        size_t n = 0;
+
+        for (char *part = strtok_r(text, ":", &rest); part != NULL && n < max; part = strtok_r(NULL, ":", &rest))
+                ret[n++] = part;
+        return n;
+}
+
+/** What MAPI_LIBS names, from the folders of MAPI_LIBPATH; in a program that runs with somebody else's rights: nothing. */
+static void load_libraries(void)
+{
+        const char *folder[PLUGIN_LIBRARIES_MAX], *file[PLUGIN_LIBRARIES_MAX];
+        const char *libpath = secure_getenv("MAPI_LIBPATH"), *libs = secure_getenv("MAPI_LIBS");
+        char *folders = libpath == NULL ? NULL : strdup(libpath), *files = libs == NULL ? NULL : strdup(libs);
+        size_t nfolders = folders == NULL ? 0 : parts_of(folders, folder, PLUGIN_LIBRARIES_MAX);
+        size_t nfiles = files == NULL ? 0 : parts_of(files, file, PLUGIN_LIBRARIES_MAX);
+
+        plugin_set_begin(&libraries, file, nfiles);
+        for (size_t i = 0; i < nfiles; i++) {
+                char path[PLUGIN_PATH_BYTES];
+                struct mapi_error err;
+                int r;
+
+                if (plugin_is_table(file[i]))
+                        continue;
+                r = plugin_find(file[i], folder, nfolders, path, &err);
+                if (r == 0)
+                        r = plugin_load(&libraries, path, &err);
+                if (r < 0)
+                        debug(&err);
+        }
+        free(folders);
+        free(files);
+}
+
 /* ---- life -------------------------------------------------------------------------------------------------- */
 
 static int embedded_open(const struct backend_options *options, void **ret_state, struct mapi_error *err)
@@ -127,9 +180,12 @@ static int embedded_open(const struct backend_options *options, void **ret_state
                                           .sink_bytes = SESSION_SINK_BYTES };
         struct host_session *s = NULL;
 
-        struct host *h = host_new(&host);
+        struct host *h;
 
         (void)options;
+        (void)pthread_once(&libraries_once, load_libraries);
+        host.libraries = libraries.library;
+        h = host_new(&host);
         if (h != NULL)
                 s = host_session_new(h, &session, getuid());
         if (s == NULL) {

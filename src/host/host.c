@@ -65,14 +65,6 @@ int host_translate_filter(const char *text, uint16_t linktype, uint32_t snaplen,
         return filter_translate(text, linktype, snaplen, ret, err);
 }
 
-const char *host_library(unsigned number)
-{
-        for (const struct functions_library *l = functions_libraries; l->name != NULL; l++)
-                if (number-- == 0)
-                        return l->name;
-        return NULL;
-}
-
 struct host *host_new(const struct host_options *options)
 {
         struct engine_options engine = { .now_s = now_s,
@@ -86,6 +78,8 @@ struct host *host_new(const struct host_options *options)
         if (h != NULL) {
                 h->arena = a;
                 h->world = options->world;
+                h->libraries = options->libraries != NULL ? options->libraries
+                                                          : (const struct session_library *)functions_libraries;
                 h->last_flow = options->last_flow;
                 h->quota.limit_bytes = options->memory_bytes != 0 ? options->memory_bytes : SIZE_MAX;
                 (void)pthread_mutex_init(&h->lock.mutex, NULL);
@@ -128,7 +122,7 @@ struct host_session *host_session_new(struct host *h, const struct session_limit
         struct session_options options = {
                 .limits = *limits,
                 .uid = uid,
-                .libraries = (const struct session_library *)functions_libraries,
+                .libraries = h->libraries,
                 .shared = &h->quota,
         };
         struct arena *a = arena_new(NULL);

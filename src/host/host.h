@@ -23,6 +23,7 @@
 
 struct host;
 struct host_session;
+struct session_library;
 
 /** A live device, as it is known before it is opened. */
 struct host_live {
@@ -59,7 +60,9 @@ struct host_options {
         struct filter_compiler compiler; /* .compile NULL: filters are compiled by the calling thread */
         uint64_t seed;
         bool count_functions;
-        int last_flow;       /* numbers go on behind this one */
+        int last_flow; /* numbers go on behind this one */
+        const struct session_library *
+                libraries; /* in the order of their ids, as long as the host lives; NULL: the tables in the engine */
         size_t memory_bytes; /* of all sessions together; 0: as much as they may have by themselves */
 };
 
@@ -106,9 +109,6 @@ int host_open_source(const char *driver, const struct mapi_source *src, struct c
 /** filter_translate(), for a process that compiles filters. */
 int host_translate_filter(const char *text, uint16_t linktype, uint32_t snaplen, struct filter_program *ret,
                           struct mapi_error *err);
-
-/** The function library with this number, from 0, or NULL. */
-const char *host_library(unsigned number);
 
 /** Seeds, from MAPI_SEED or the kernel; and half of the machine's memory, in bytes. */
 uint64_t host_seed(void);

@@ -83,6 +83,7 @@ struct host {
         struct arena *arena;
         struct engine *engine;
         struct host_world world;
+        const struct session_library *libraries;
         struct quota quota;
         struct host_session *sessions;
         struct host_device *devices;

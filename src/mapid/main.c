@@ -6,6 +6,7 @@
 #include "mapid/log.h"
 #include "mapid/notify.h"
 #include "mapid/opener.h"
+#include "mapid/plugins.h"
 #include "mapid/process.h"
 #include "mapid/socket.h"
 
@@ -149,10 +150,11 @@ static void leave(struct places *p)
 }
 
 /** The child: never returns. */
-static void become_engine(const struct options *o, struct config *c, struct places *p,
+static void become_engine(const struct options *o, struct config *c, struct places *p, struct plugins *plugins,
                           const struct privileges_user *user, int ask_fd, int tell_fd)
 {
         struct process_setup s = { .config = c,
+                                   .plugins = plugins,
                                    .devgroup = o->devgroup,
                                    .ask_fd = ask_fd,
                                    .tell_fd = tell_fd,
@@ -160,14 +162,18 @@ static void become_engine(const struct options *o, struct config *c, struct plac
                                    .state_fd = p->socket.state_fd,
                                    .last_flow = p->socket.last_flow,
                                    .null_fd = -1 };
-        struct mapi_error err;
+        struct mapi_error err = { 0 };
 
         (void)prctl(PR_SET_NAME, "mapid-engine"); /* what ps and top show */
         if (p->pid_fd >= 0)
                 (void)close(p->pid_fd);
         if (o->background) /* it may not open anything later */
                 s.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (privileges_take_engine(user, &err) < 0) {
+        if (privileges_become_engine(user, &err) == 0) {
+                plugins_load(plugins); /* while files can still be opened, and without any rights */
+                err.code = -privileges_filter_engine(&err);
+        }
+        if (err.code != 0) {
                 log_error("%s", err.text);
                 _exit(1);
         }
@@ -185,9 +191,9 @@ static int fail(int *ready, const struct mapi_error *err)
 }
 
 /** Both processes. Returns the exit status of the opener. */
-static int run(const struct options *o, struct config *c, struct places *p, int *ready)
+static int run(const struct options *o, struct config *c, struct places *p, struct plugins *plugins, int *ready)
 {
-        struct opener_setup s = { .config = c, .config_path = o->config, .syslog = o->syslog };
+        struct opener_setup s = { .config = c, .config_path = o->config, .syslog = o->syslog, .plugins = plugins };
         int ask[2], tell[2], status;
         struct mapi_error err;
         sigset_t signals;
@@ -212,7 +218,7 @@ static int run(const struct options *o, struct config *c, struct places *p, int 
                 (void)close(tell[0]);
                 if (*ready >= 0) /* the command waits until nobody can say anything more */
                         (void)close(*ready);
-                become_engine(o, c, p, &s.user, ask[1], tell[1]);
+                become_engine(o, c, p, plugins, &s.user, ask[1], tell[1]);
         }
         (void)close(ask[1]);
         (void)close(tell[1]);
@@ -246,6 +252,7 @@ int main(int argc, char **argv)
         struct options o = { .devgroup = CONFIG_DEVGROUP_NONE };
         struct log_fds log = LOG_NO_FDS;
         struct places p = { .pid_fd = -1 };
+        struct plugins *plugins;
         struct config *c = NULL;
         struct mapi_error err = { 0 };
         char path[108];
@@ -262,6 +269,8 @@ int main(int argc, char **argv)
         log_set_level(c->log_level);
         if (o.check) {
                 opener_warn(c);
+                plugins = plugins_try(c);
+                free(plugins);
                 (void)printf("%s: %zu devices, %zu warnings, no errors\n",
                              c->name != NULL ? c->name : "no configuration file", c->ndrivers, c->nwarnings);
                 config_free(&c);
@@ -275,6 +284,11 @@ int main(int argc, char **argv)
                 return fail(&ready, &err);
         log_adopt(log);
         opener_warn(c);
+        plugins = plugins_try(c);
+        if (plugins == NULL) {
+                (void)mapi_fail(&err, MAPID_MEM_ALLOCATION_ERROR, "the list of function libraries");
+                return fail(&ready, &err);
+        }
         if (socket_take(path, c->local != 0 || geteuid() != 0 ? NULL : c->group, &p.socket, &err) < 0)
                 return fail(&ready, &err);
         if (o.background || o.pid_file != NULL) {
@@ -289,8 +303,9 @@ int main(int argc, char **argv)
                 }
         }
         log_info("MAPI v%s begins%s", MAPI_VERSION, o.background ? " as a daemon" : "");
-        status = run(&o, c, &p, &ready);
+        status = run(&o, c, &p, plugins, &ready);
         leave(&p);
+        free(plugins);
         log_info("has ended");
         log_stop();
         return status;

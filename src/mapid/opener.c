@@ -159,27 +159,10 @@ static void answer(struct opener_setup *s, unsigned *compilers)
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 
-static bool library_known(const char *file)
-{
-        size_t len = strlen(file);
-        const char *name;
-
-        if (len > 3 && strcmp(file + len - 3, ".so") == 0)
-                len -= 3;
-        for (unsigned i = 0; (name = host_library(i)) != NULL; i++)
-                if (strlen(name) == len && strncmp(name, file, len) == 0)
-                        return true;
-        return false;
-}
-
 void opener_warn(const struct config *c)
 {
         for (size_t i = 0; i < c->nwarnings; i++)
                 log_warning("%s:%u: %s", c->name, c->warnings[i].line, c->warnings[i].text);
-        for (size_t i = 0; i < c->libs.n; i++)
-                if (c->libs.line != 0 && !library_known(c->libs.item[i]))
-                        log_warning("%s:%u: there is no function library %s; its functions are missing", c->name,
-                                    c->libs.line, c->libs.item[i]);
         for (size_t i = 0; i < c->ndrivers; i++)
                 if (c->drivers[i].driver != NULL && strcmp(c->drivers[i].driver, "afpacket") == 0 &&
                     strcmp(c->drivers[i].device, "any") != 0 && if_nametoindex(c->drivers[i].device) == 0)
@@ -243,6 +226,7 @@ static void reload(struct opener_setup *s)
         log_set_level(c->log_level);
         log_adopt(log);
         opener_warn(c);
+        plugins_compare(s->plugins, c);
         (void)notify_ready("serving");
 }
 

@@ -8,6 +8,7 @@
 #define MAPID_OPENER_H
 
 #include "config/config.h"
+#include "mapid/plugins.h"
 #include "mapid/privileges.h"
 
 struct opener_setup {
@@ -15,6 +16,7 @@ struct opener_setup {
         const char *config_path; /* what -c said, or NULL; read again at SIGHUP */
         bool syslog;
         struct privileges_user user;
+        const struct plugins *plugins;
         pid_t engine;
         int ask_fd, tell_fd;
         int signal_fd;            /* signalfd of the signals below, which are blocked */

@@ -154,9 +154,21 @@ int privileges_take_opener(struct mapi_error *err)
         return r < 0 ? r : privileges_filter_opener(err);
 }
 
-int privileges_take_engine(const struct privileges_user *user, struct mapi_error *err)
+int privileges_become_engine(const struct privileges_user *user, struct mapi_error *err)
+{
+        return become_nobody(user, err);
+}
+
+int privileges_take_trial(const struct privileges_user *user, struct mapi_error *err)
 {
         int r = become_nobody(user, err);
+
+        return r < 0 ? r : privileges_filter_compiler(err);
+}
+
+int privileges_take_engine(const struct privileges_user *user, struct mapi_error *err)
+{
+        int r = privileges_become_engine(user, err);
 
         return r < 0 ? r : privileges_filter_engine(err);
 }

@@ -5,6 +5,7 @@
  *   opener          as started    those listed in the .c      no new programs, no debugging, no kernel features
  *   engine process  mapid/nobody  none                        nothing by path, no programs, no processes, sockets AF_UNIX only
  *   filter compiler mapid/nobody  none                        files read only, no programs; name look-ups may use sockets
+ *   trial of a lib. mapid/nobody  none                        as the filter compiler
  *
  * What is denied fails with EPERM; nothing is killed for it. Where mapid was not started as root the users stay as they
  * are and the rest applies. No role can gain anything by running a program (no_new_privs).
@@ -46,12 +47,18 @@ int privileges_find_user(const char *name, bool must_exist, struct privileges_us
  */
 int privileges_take_opener(struct mapi_error *err);
 int privileges_take_engine(const struct privileges_user *user, struct mapi_error *err);
+/** The first half of the engine's role: all but the filter of system calls, so that libraries can be loaded. */
+int privileges_become_engine(const struct privileges_user *user, struct mapi_error *err);
+/** A process that tries a function library; it has set its limits already (plugin/probe.c). */
+int privileges_take_trial(const struct privileges_user *user, struct mapi_error *err);
 int privileges_take_compiler(const struct privileges_user *user, struct mapi_error *err);
+
+/** The second half of the engine's role. */
+int privileges_filter_engine(struct mapi_error *err);
 
 /* ---- inside: sandbox.c ---- */
 
 int privileges_filter_opener(struct mapi_error *err);
-int privileges_filter_engine(struct mapi_error *err);
 int privileges_filter_compiler(struct mapi_error *err);
 
 #endif

@@ -251,6 +251,7 @@ static int prepare(struct process *p)
                 .seed = host_seed(),
                 .count_functions = MAPI_FUNCSTATS,
                 .last_flow = p->setup->last_flow,
+                .libraries = p->setup->plugins->set.library,
                 .memory_bytes = host_half_of_memory(),
         };
 

@@ -7,15 +7,17 @@
 #define MAPID_PROCESS_H
 
 #include "config/config.h"
+#include "mapid/plugins.h"
 
 /** What main() and the opener have prepared. */
 struct process_setup {
         struct config *config; /* as read before the processes parted; each has its own */
         uint32_t devgroup;
-        int ask_fd;    /* questions to the opener */
-        int tell_fd;   /* the opener tells; its end is our end */
-        int listen_fd; /* of the Unix socket */
-        int state_fd;  /* the file with the highest flow number, locked by us; -1: none */
+        const struct plugins *plugins; /* loaded */
+        int ask_fd;                    /* questions to the opener */
+        int tell_fd;                   /* the opener tells; its end is our end */
+        int listen_fd;                 /* of the Unix socket */
+        int state_fd;                  /* the file with the highest flow number, locked by us; -1: none */
         int last_flow;
         int null_fd; /* in the background: /dev/null, to take the place of the standard streams; -1: keep them */
 };
