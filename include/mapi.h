@@ -229,7 +229,8 @@ int mapi_loop(int fd, int fid, int cnt, mapi_handler callback);
  * Result   owned by the library, one struct for each sensor of the scope; overwritten by the next read of the same fid,
  *          freed by mapi_close_flow()
  * Returns  NULL: 6141 6145 (also fd or fid <= 0) 6143 6147 no such function, 6146 the function has no result
- * Blocks   only for queues
+ * Blocks   only for results that come one by one from a queue: each call takes the next one; NULL with error 0 when none will come.
+ *          If some were lost before they were read, 9006 is left with the next one
  */
 mapi_results_t *mapi_read_results(int fd, int fid);
 

@@ -246,7 +246,7 @@ uint8_t *mapi_emit(struct mapi_fn *fn, const struct mapi_view *like, uint32_t ca
 
 /**
  * Readers: how many functions this one refers to (its r/f pairs and S lists, in their order), what function that is,
- * and the newest value of one, as of this packet. A function whose flow was closed stands still.
+ * and the newest value of one: with this packet, if its flow has a lower number or it stands in front. A function whose flow was closed stands still.
  */
 unsigned mapi_ref_count(const struct mapi_fn *fn);
 const struct mapi_function *mapi_ref_function(const struct mapi_fn *fn, unsigned i);
