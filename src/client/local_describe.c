@@ -85,7 +85,7 @@ static int check(const Mapi__Function *m, struct mapi_error *err)
                 return mapi_fail(err, MCOM_UNKNOWN_ERROR, "a function with %zu arguments", m->n_argument);
         for (size_t i = 0; i < m->n_argument; i++)
                 if (m->argument[i]->letter == 0 || m->argument[i]->letter > 127 ||
-                    strchr("sSicwlrf", (int)m->argument[i]->letter) == NULL)
+                    strchr("sSRicwlrf", (int)m->argument[i]->letter) == NULL)
                         return mapi_fail(err, MFUNCT_INVALID_ARGUMENT_DESCRIPTOR, "%.64s: argument %zu", m->name,
                                          i + 1);
         return 0;

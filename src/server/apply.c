@@ -20,9 +20,9 @@ static int take_value(struct serving *v, const struct backend_function *fn, unsi
         *ret = (struct mapi_value){ .fd = -1 };
         switch (m->is_case) {
         case MAPI__VALUE__IS__NOT_SET:
-                return letter == 's' || letter == 'S' ? 0 : bad_value(v, fn, i, "is missing");
+                return strchr("sSR", letter) != NULL ? 0 : bad_value(v, fn, i, "is missing");
         case MAPI__VALUE__IS_TEXT:
-                if (letter != 's' && letter != 'S')
+                if (strchr("sSR", letter) == NULL)
                         return bad_value(v, fn, i, "is a text, and should not be");
                 if (strlen(m->text) > v->session->string_bytes)
                         return mapi_fail(&v->err, MAPI_LIMIT_ERROR, "value %u of %s has more than %u bytes", i + 1,

@@ -356,6 +356,61 @@ static void bad_references(void)
         check_ok(mapi_delete_offline_device(device));
 }
 
+/* ---- files -------------------------------------------------------------------------------------------------------------- */
+
+/** What the test program of 2009 asked for, with packets that open an interval in that interval: 26 and 873 for 27 and 874. */
+static void lines_of_2009(void)
+{
+        int fd, counter, size, stamp, lines = 0, sum = 0, packets, first = 0;
+        char list[64], line[256];
+        FILE *f;
+
+        fd = check_ok(mapi_create_offline_flow(api_real_trace("tracefile.pcap"), MFF_PCAP));
+        counter = check_ok(mapi_apply_function(fd, "PKT_COUNTER"));
+        size = check_ok(mapi_apply_function(fd, "PKTINFO", 1));
+        stamp = check_ok(mapi_apply_function(fd, "PKTINFO", 0));
+        (void)snprintf(list, sizeof list, "%d@%d,%d@%d,%d@%d", counter, fd, size, fd, stamp, fd);
+        check_ok(mapi_apply_function(fd, "RES2FILE", "1,1,2", list, "TEST", "res", "5s", 1));
+        check_ok(mapi_connect(fd));
+        api_finish(fd);
+        check_ok(mapi_close_flow(fd));
+        f = check_there(fopen("res", "r"));
+        check_there(fgets(line, sizeof line, f));
+        check_equal(strcmp(line, "TEST\n"), 0);
+        for (; fgets(line, sizeof line, f) != NULL; lines++) {
+                check_equal(sscanf(line, "%d", &packets), 1);
+                first = lines == 0 ? packets : first;
+                sum += packets;
+        }
+        (void)fclose(f);
+        check_equal(lines, 23);
+        check_equal(first, 26);
+        check_equal(sum, 873);
+}
+
+/** A disk without room: the result says so, and everything else goes on. */
+static void full_disk(void)
+{
+        int fd, counter, file;
+        mapi_results_t *r;
+        char list[64];
+
+        trace_make("t.pcap", 2000, 60);
+        fd = check_ok(mapi_create_offline_flow("t.pcap", MFF_PCAP));
+        counter = check_ok(mapi_apply_function(fd, "PKT_COUNTER"));
+        (void)snprintf(list, sizeof list, "%d@%d", counter, fd);
+        check_fails(mapi_apply_function(fd, "RES2FILE", "1", list, "h", "no/such/folder/f", "0", 0),
+                    MAPI_ERROR_FILE);
+        file = check_ok(mapi_apply_function(fd, "RES2FILE", "1", list, "h", "/dev/full", "0", 0));
+        check_ok(mapi_connect(fd));
+        api_finish(fd);
+        check_equal(api_counter(fd, counter), 2000);
+        r = check_there(mapi_read_results(fd, file));
+        check_equal(*(int *)r->res, -28); /* ENOSPC */
+        check_error(MAPI_ERROR_FILE);
+        check_fails(mapi_close_flow(fd), MAPI_ERROR_FILE);
+}
+
 static const struct api_case cases[] = {
         { "buckets", buckets, 0 },
         { "overwritten", overwritten, 60 },
@@ -366,5 +421,7 @@ static const struct api_case cases[] = {
         { "filter_between", filter_between, 0 },
         { "synchronised", synchronised, 0 },
         { "bad_references", bad_references, 0 },
+        { "lines_of_2009", lines_of_2009, 0 },
+        { "full_disk", full_disk, 0 },
 };
 API_MAIN(cases)

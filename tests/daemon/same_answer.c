@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ARGS = 8, TRIED_OF_EACH = 4, TRIED_IN_ALL = 100, FILE_BYTES = 1 << 24 };
+enum { ARGS = 8, TRIED_OF_EACH = 4, TRIED_IN_ALL = 32, FILE_BYTES = 1 << 24 };
 
 /*
  * ---- saying ----------------------------------------------------------------------------------------------------
