@@ -138,16 +138,21 @@ static void use_flows(const char *trace, const char *file, unsigned *seed)
 
 static void program(const char *trace, unsigned seed)
 {
-        char file[64];
         int out = open("/dev/null", O_WRONLY);
+        unsigned after_us;
+        char file[64];
+        unsigned long late;
 
         api_leaves_open();
         (void)dup2(out, STDOUT_FILENO);
         (void)close(out);
         set_handler(SIGALRM, close_all_and_exit);
-        /* Most of them in the first round, where everything is made; some among later ones. */
-        signal_after_us((unsigned)rand_r(&seed) % (rand_r(&seed) % 8 == 0 ? 15000 : 2500) * api_slowness());
+        /* Most of them in the first round, where everything is made; some behind it, however slow the machine is. */
+        late = rand_r(&seed) % 8 == 0;
+        after_us = (unsigned)rand_r(&seed) % 2500 * api_slowness();
         for (unsigned long i = 0;; i++) {
+                if (i == late)
+                        signal_after_us(after_us);
                 (void)snprintf(file, sizeof file, "out-%d-%lu.pcap", (int)getpid(), i % 2);
                 use_flows(trace, file, &seed);
         }
