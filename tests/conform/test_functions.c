@@ -295,7 +295,8 @@ static void wrong_arguments(void **state)
                         world_open(&w, ENOUGH);
                         world_device(&w, &p, 64);
                         r = world_apply(&w, def, library, i, &err);
-                        if (r != -want && r != -7000) /* "some argument": what some functions always said */
+                        /* "some argument": what some functions always said of their strings */
+                        if (r != -want && (r != -7000 || s->letter != 's'))
                                 fail_msg("%s, argument %d wrong: %d %s", def->name, i + 1, r, err.text);
                         assert_true(err.text[0] != '\0');
                         world_close(&w);
